@@ -1,0 +1,44 @@
+/*
+ * Topic names and the patterns that subscribe to them: what is valid, what
+ * matches, and where a name falls in a hash table.
+ *
+ * A pattern is a topic in which a whole segment may be "*" (any one segment),
+ * a segment may end with "*" (any segment with that prefix, the bare prefix
+ * too), and the last segment may be "**" (one segment or more).
+ */
+
+
+#ifndef _NGX_HTTP_RT_PATTERN_H_INCLUDED_
+#define _NGX_HTTP_RT_PATTERN_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+
+#define NGX_HTTP_RT_TOPIC_MAX  255
+
+
+/* NULL if valid, else the reason, short and static */
+const char *ngx_http_rt_topic_check(const u_char *p, size_t len);
+
+/* *wild is set to 1 if there are stars, else to 0; left alone on errors */
+const char *ngx_http_rt_pattern_check(const u_char *p, size_t len,
+    unsigned *wild);
+
+/* 1 or 0; both sides have been checked, and the topic has no stars */
+int ngx_http_rt_pattern_match(const u_char *pat, size_t plen,
+    const u_char *topic, size_t tlen);
+
+/*
+ * The length of the literal head, that is the whole segments before the first
+ * one with a star, without the slash after them: "chat/42/" + "**" has 7,
+ * "chat/ab*" has 4, a pattern without stars its own length.
+ */
+size_t ngx_http_rt_pattern_head(const u_char *pat, size_t plen);
+
+uint32_t ngx_http_rt_hash(const u_char *p, size_t len);
+
+
+#endif /* _NGX_HTTP_RT_PATTERN_H_INCLUDED_ */
