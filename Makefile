@@ -1,67 +1,327 @@
-# ngx_realtime: the nginx module, realtimed and realtimectl.  "make help" lists
-# the targets.
+# ngx_realtime: the nginx module, realtimed and realtimectl.
+# "make help" lists what can be made.
 
 BUILD =		build
-NGINX_SRC =	/usr/share/nginx/src
-JOBS =		$(shell nproc)
 CFLAGS =	-g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
+JOBS =		$(shell nproc)
+T =		$(wildcard t/*.t t/clients/*.t)
+FUZZ_SECONDS =	10
+PORT =		8080
+
+PREFIX =	/usr/local
+NGINX =		/usr/sbin/nginx
+NGINX_ETC =	/etc/nginx
+
+# nginx-dev: configure, headers, and the options of Debian's binary
+NGINX_SRC =	/usr/share/nginx/src
+NGINX_FLAGS =	$(NGINX_SRC)/conf_flags
+
 WARNINGS =	-Wall -Wextra -Wpointer-arith -Werror
+LIBS =		-Wl,--as-needed -lyajl -linih -lsodium -lhiredis -lz -lm \
+		-lpthread
+
+SANITIZE =	-fsanitize=address,undefined -fno-sanitize-recover=undefined
+ASAN_CFLAGS =	-g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 $(SANITIZE)
+
+# NAME, or COMMAND/NAME where the command may also come from elsewhere
+PACKAGES =	gcc nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
+		libhiredis-dev zlib1g-dev libssl-dev libpcre2-dev
+TEST_PACKAGES =	clang dpkg-dev perl libcmocka-dev libio-socket-ssl-perl \
+		openssl curl chromium node/nodejs npm/npm ca-certificates
+
+# make would say cc
+ifeq ($(origin CC),default)
+CC =		gcc
+endif
 
 MAKEFLAGS +=	--no-print-directory
 
 top :=		$(CURDIR)
 out :=		$(abspath $(BUILD))
 
-# make knows a compiler of its own, cc; ours is gcc, or what the user asks for
-ifeq ($(origin CC),default)
-CC =		gcc
-endif
-
 module_src :=	$(wildcard ngx_module/*.c)
 module_hdr :=	$(wildcard ngx_module/*.h)
-engine_src :=	$(wildcard worker/engine/*.c)
-shared_src :=	$(filter-out worker/main.c worker/realtimectl.c, \
-			$(wildcard worker/*.c)) $(engine_src)
+worker_src :=	$(wildcard worker/*.c worker/engine/*.c)
+worker_hdr :=	$(wildcard worker/*.h worker/engine/*.h)
+headers :=	$(module_hdr) $(worker_hdr)
+includes :=	-I. -Ingx_module -Iworker -Iworker/engine
 
-so =		$(BUILD)/ngx_http_realtime_module.so
-programs =	$(if $(wildcard worker/main.c),$(BUILD)/realtimed) \
-		$(if $(wildcard worker/realtimectl.c),$(BUILD)/realtimectl)
+programs :=	$(if $(wildcard worker/main.c),realtimed) \
+		$(if $(wildcard worker/realtimectl.c),realtimectl)
+units :=	$(basename $(notdir $(wildcard t/unit/*.c)))
+fuzzers :=	$(basename $(notdir $(wildcard t/fuzz/*.c)))
 
-.PHONY:		all module help clean force
 .DELETE_ON_ERROR:
+.PHONY:		all help module asan unit asan-unit fuzzers force
+.PHONY:		run install uninstall bench clean packages test-packages
+.PHONY:		test check check-asan check-clang check-static check-1.26 fuzz
+.PHONY:		nginx-1.26
 
-all:		module $(programs)
+all:		module $(programs:%=$(BUILD)/%)
 
 help:
-	@echo "make            the module and the programs, into $(BUILD)/"
-	@echo "make clean      removes $(BUILD)/"
+	@echo "make              the module and the programs, in $(BUILD)/"
+	@echo "make run          tries it: nginx on 127.0.0.1:$(PORT)"
+	@echo "make install      DESTDIR=, PREFIX=$(PREFIX)"
+	@echo "make uninstall    takes it away again"
+	@echo "make clean        removes $(BUILD)/"
+	@echo
+	@echo "make test         everything below; installs what it needs"
+	@echo "make check        T='t/a.t t/b.t' for some of the tests only"
+	@echo "make check-asan   the same with address and undefined sanitizers"
+	@echo "make check-clang  compiles everything with clang"
+	@echo "make check-static compiles the module into nginx"
+	@echo "make check-1.26   a few tests with the nginx of Debian 13"
+	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser"
+	@echo "make bench        measures"
+	@echo
+	@echo "CC=clang, CFLAGS=... and BUILD=directory do what one expects"
+
+packages:
+	@t/packages.sh $(PACKAGES)
+
+test-packages:
+	@t/packages.sh $(PACKAGES) $(TEST_PACKAGES)
 
 
-# The module.  nginx's own makefile knows what is out of date; it is made anew
-# when the list of files, the compiler or config changes.
+# nginx, and modules for it.  Its own makefile knows which files are out of
+# date; configure runs anew when config, the list of files or a flag changes.
+
+# $(call configure,source,objects,cc options,ld options,more options)
+define configure
+	@mkdir -p $2
+	@echo "configuring $2"
+	@cd $1 && bash -c '. $(NGINX_FLAGS) && ./configure \
+		"$${NGX_CONF_FLAGS[@]}" --with-cc="$(CC)" \
+		--with-cc-opt="$3" --with-ld-opt="$4" \
+		--builddir=$(abspath $2) $5' > $(abspath $2)/configure.log 2>&1 \
+		|| { tail -n 20 $(abspath $2)/configure.log; exit 1; }
+	@touch $2/Makefile
+endef
+
+# $(call nginx_make,source,objects,goal,product,copied to)
+define nginx_make
+	@flock $2 $(MAKE) -j$(JOBS) -C $1 -f $(abspath $2)/Makefile $3
+	@cmp -s $2/$4 $5 || cp $2/$4 $5
+endef
+
+so =		ngx_http_realtime_module.so
+module_opt =	--add-dynamic-module=$(top)
+module_ld =	-Wl,-z,relro -Wl,-z,now
 
 module:		$(BUILD)/module/Makefile
-	@flock $(BUILD)/module $(MAKE) -j$(JOBS) -C $(NGINX_SRC) \
-		-f $(out)/module/Makefile modules
-	@cmp -s $(BUILD)/module/ngx_http_realtime_module.so $(so) \
-		|| cp $(BUILD)/module/ngx_http_realtime_module.so $(so)
+	$(call nginx_make,$(NGINX_SRC),$(BUILD)/module,modules,$(so),$(BUILD)/$(so))
 
-$(BUILD)/module/Makefile: config $(BUILD)/module.list $(NGINX_SRC)/conf_flags
+$(BUILD)/module/Makefile: config $(BUILD)/module.list $(NGINX_FLAGS)
+	$(call configure,$(NGINX_SRC),$(@D),$(CFLAGS) -fPIC,$(module_ld),$(module_opt))
+
+$(BUILD)/%.list: force
 	@mkdir -p $(@D)
-	@echo "configuring the module (log: $(BUILD)/module/configure.log)"
-	@cd $(NGINX_SRC) && bash -c '. ./conf_flags && ./configure \
-		"$${NGX_CONF_FLAGS[@]}" --with-cc="$(CC)" \
-		--with-cc-opt="$(CFLAGS) -fPIC" \
-		--with-ld-opt="-Wl,-z,relro -Wl,-z,now -fPIC" \
-		--builddir=$(out)/module --add-dynamic-module=$(top)' \
-		> $(out)/module/configure.log 2>&1 \
-		|| { tail -20 $(out)/module/configure.log; rm -f $@; exit 1; }
+	@echo '$(CC) $(CFLAGS) $(ASAN_CFLAGS) $(module_src) $(module_hdr)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# the sources, from Debian: of the system's nginx and of the newest supported
+$(BUILD)/src/%/configure:
+	t/debian-source.sh $* nginx $(@D)
 	@touch $@
 
-$(BUILD)/module.list: force
+.PRECIOUS:	$(BUILD)/src/%/configure
+
+
+# With sanitizers.  nginx copies empty strings from NULL in many places, hence
+# the one exception for it; our code has none.
+
+asan:		$(BUILD)/asan/nginx asan-module $(programs:%=$(BUILD)/asan/%)
+
+.PHONY:		asan-module
+
+$(BUILD)/asan/nginx: $(BUILD)/asan/nginx-objs/Makefile
+	$(call nginx_make,$(BUILD)/src/system,$(<D),binary,nginx,$@)
+
+$(BUILD)/asan/nginx-objs/Makefile: $(BUILD)/src/system/configure t/sanitize.c
 	@mkdir -p $(@D)
-	@echo $(CC) $(CFLAGS) $(module_src) $(module_hdr) > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	$(CC) -g -O1 $(WARNINGS) -c t/sanitize.c -o $(BUILD)/asan/sanitize.o
+	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) -fno-sanitize=nonnull-attribute,$(SANITIZE) $(out)/asan/sanitize.o)
+
+asan-module:	$(BUILD)/asan/module/Makefile
+	$(call nginx_make,$(BUILD)/src/system,$(<D),modules,$(so),$(BUILD)/asan/$(so))
+
+$(BUILD)/asan/module/Makefile: $(BUILD)/src/system/configure config \
+		$(BUILD)/module.list
+	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) -fPIC,$(SANITIZE),$(module_opt))
+
+
+# The nginx of Debian 13.
+
+nginx-1.26:	$(BUILD)/nginx-1.26/nginx nginx-1.26-module
+
+.PHONY:		nginx-1.26-module
+
+$(BUILD)/nginx-1.26/nginx: $(BUILD)/nginx-1.26/nginx-objs/Makefile
+	$(call nginx_make,$(BUILD)/src/trixie,$(<D),binary,nginx,$@)
+
+$(BUILD)/nginx-1.26/nginx-objs/Makefile: $(BUILD)/src/trixie/configure
+	$(call configure,$(<D),$(@D),-O0)
+
+nginx-1.26-module: $(BUILD)/nginx-1.26/module/Makefile
+	$(call nginx_make,$(BUILD)/src/trixie,$(<D),modules,$(so),$(BUILD)/nginx-1.26/$(so))
+
+$(BUILD)/nginx-1.26/module/Makefile: $(BUILD)/src/trixie/configure config \
+		$(BUILD)/module.list
+	$(call configure,$(<D),$(@D),$(CFLAGS) -fPIC,$(module_ld),$(module_opt))
+
+
+# The programs.  Floating point must give the same bytes everywhere.
+
+program_main :=	worker/main.c worker/realtimectl.c
+program_objs =	$(patsubst %.c,$1/%.o,$2 $(filter-out $(program_main),$(worker_src)))
+
+# $(call program_rules,directory,flags)
+define program_rules
+$1/realtimed:	$(call program_objs,$1,worker/main.c)
+$1/realtimectl: $(call program_objs,$1,worker/realtimectl.c)
+
+$1/realtimed $1/realtimectl:
+	$$(CC) $2 -o $$@ $$^ $$(LIBS)
+
+$1/worker/%.o:	worker/%.c Makefile
+	@mkdir -p $$(@D)
+	$$(CC) $2 -ffp-contract=off $$(WARNINGS) $$(includes) -MMD -MP -c $$< \
+		-o $$@
+endef
+
+$(eval $(call program_rules,$(BUILD),$$(CFLAGS)))
+$(eval $(call program_rules,$(BUILD)/asan,$$(ASAN_CFLAGS)))
+
+-include $(wildcard $(BUILD)/worker/*.d $(BUILD)/worker/engine/*.d)
+-include $(wildcard $(BUILD)/asan/worker/*.d $(BUILD)/asan/worker/engine/*.d)
+
+
+# Unit tests and fuzz targets.  Their file comments say what goes into them:
+#
+#  * Sources: ngx_http_rt_id.c ngx_http_rt_utf8.c
+#  * Libs: -lyajl
+#
+# "nginx-headers" among the sources adds nginx's include paths.
+
+tag =		$(shell sed -n 's/^ \* $2: *//p' $1)
+find =		$(firstword $(wildcard $1 $(addsuffix /$1,ngx_module worker \
+		worker/engine t/unit t/fuzz)) ngx_module/$1)
+sources =	$(foreach s,$(filter-out nginx-headers,$(call tag,$1,Sources)), \
+		$(call find,$s))
+nginx_incs =	$(addprefix -I$(NGINX_SRC)/src/,core event event/modules \
+		os/unix http http/modules http/v2) -I$(BUILD)/module \
+		-Wno-unused-parameter
+incs =		$(includes) $(if $(filter nginx-headers, \
+		$(call tag,$1,Sources)),$(nginx_incs))
+
+# $(call test_rule,program,source,compiler and flags,libraries)
+define test_rule
+$1:		$2 $(call sources,$2) $(headers) | $(BUILD)/module/Makefile
+	@mkdir -p $$(@D)
+	$3 $$(WARNINGS) $(call incs,$2) -o $$@ $2 $(call sources,$2) \
+		$(call tag,$2,Libs) $4
+endef
+
+$(foreach u,$(units),$(eval $(call test_rule,$(BUILD)/unit/$u.t,t/unit/$u.c,\
+	$$(CC) $$(CFLAGS),-lcmocka)))
+$(foreach u,$(units),$(eval $(call test_rule,$(BUILD)/asan/unit/$u.t,t/unit/$u.c,\
+	$$(CC) $$(ASAN_CFLAGS),-lcmocka)))
+$(foreach f,$(fuzzers),$(eval $(call test_rule,$(BUILD)/fuzz/$f,t/fuzz/$f.c,\
+	clang -g -O1 $$(SANITIZE) -fsanitize=fuzzer,)))
+
+unit:		$(units:%=$(BUILD)/unit/%.t)
+asan-unit:	$(units:%=$(BUILD)/asan/unit/%.t)
+fuzzers:	$(fuzzers:%=$(BUILD)/fuzz/%)
+
+
+# Tests.
+
+# $(call prove,build directory,nginx,tests)
+define prove
+	@RT_BUILD=$(abspath $1) TEST_RT_BUILD=$(abspath $1) \
+	TEST_NGINX_BINARY=$2 TEST_RT_MODULE=$(abspath $1)/$(so) \
+	CMOCKA_MESSAGE_OUTPUT=TAP MAKEFLAGS= \
+		prove --timer -j$(JOBS) $3
+endef
+
+# those of this build, when all tests run
+unit_tests =	$(if $(filter file,$(origin T)),$(units:%=$1/unit/%.t))
+
+test:		test-packages
+	@$(MAKE) -k check check-asan check-clang check-static fuzz check-1.26
+
+check:		all unit t/clients/node_modules/.package-lock.json
+	$(call prove,$(BUILD),$(NGINX),$(T) $(call unit_tests,$(BUILD)))
+
+check-asan:	asan asan-unit t/clients/node_modules/.package-lock.json
+	$(call prove,$(BUILD)/asan,$(out)/asan/nginx,$(T) $(call unit_tests,$(BUILD)/asan))
+
+check-1.26:	nginx-1.26
+	$(call prove,$(BUILD)/nginx-1.26,$(out)/nginx-1.26/nginx,t/smoke.t)
+
+check-clang:
+	@$(MAKE) all unit CC=clang BUILD=$(BUILD)/clang
+
+check-static:	$(BUILD)/static/Makefile
+	$(call nginx_make,$(BUILD)/src/system,$(<D),binary,nginx,$(BUILD)/static/nginx-static)
+	$(BUILD)/static/nginx -V 2>&1 | grep -q -e --add-module
+
+$(BUILD)/static/Makefile: $(BUILD)/src/system/configure config \
+		$(BUILD)/module.list
+	$(call configure,$(<D),$(@D),-O0,,--add-module=$(top))
+
+fuzz:		$(fuzzers:%=fuzz-%)
+
+fuzz-%:		$(BUILD)/fuzz/%
+	@mkdir -p $(BUILD)/fuzz/corpus/$*
+	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 \
+		-artifact_prefix=$(BUILD)/fuzz/$*- -verbosity=0 \
+		-print_final_stats=1 $(BUILD)/fuzz/corpus/$* \
+		$(wildcard t/fuzz/corpus/$*) 2> $(BUILD)/fuzz/$*.log \
+	&& echo "fuzz $*: ok," \
+		"$$(sed -n 's/.*executed_units: *//p' $(BUILD)/fuzz/$*.log) runs" \
+	|| { cat $(BUILD)/fuzz/$*.log; echo "fuzz $*: failed"; exit 1; }
+
+t/clients/node_modules/.package-lock.json: t/clients/package-lock.json
+	cd t/clients && npm ci --no-audit --no-fund
+	@touch $@
+
+bench:		all
+	$(if $(wildcard t/bench/run),t/bench/run,@echo "no t/bench/run yet")
+
+
+# Using it.
+
+run:		packages
+	@$(MAKE) -j$(JOBS) all
+	@t/run.sh $(out) $(PORT)
+
+install:	all
+	modules=$$($(NGINX) -V 2>&1 | tr ' ' '\n' \
+			| sed -n 's/^--modules-path=//p') \
+	&& install -D -m 644 $(BUILD)/$(so) $(DESTDIR)$$modules/$(so)
+	install -d $(DESTDIR)$(NGINX_ETC)/modules-available \
+		$(DESTDIR)$(NGINX_ETC)/modules-enabled
+	echo "load_module modules/$(so);" \
+		> $(DESTDIR)$(NGINX_ETC)/modules-available/mod-http-realtime.conf
+	ln -sf ../modules-available/mod-http-realtime.conf \
+		$(DESTDIR)$(NGINX_ETC)/modules-enabled/50-mod-http-realtime.conf
+ifneq ($(filter realtimed,$(programs)),)
+	install -D $(BUILD)/realtimed $(DESTDIR)$(PREFIX)/sbin/realtimed
+endif
+ifneq ($(filter realtimectl,$(programs)),)
+	install -D $(BUILD)/realtimectl $(DESTDIR)$(PREFIX)/bin/realtimectl
+endif
+
+uninstall:
+	modules=$$($(NGINX) -V 2>&1 | tr ' ' '\n' \
+			| sed -n 's/^--modules-path=//p') \
+	&& rm -f $(DESTDIR)$$modules/$(so)
+	rm -f $(DESTDIR)$(NGINX_ETC)/modules-enabled/50-mod-http-realtime.conf \
+		$(DESTDIR)$(NGINX_ETC)/modules-available/mod-http-realtime.conf \
+		$(DESTDIR)$(PREFIX)/sbin/realtimed \
+		$(DESTDIR)$(PREFIX)/bin/realtimectl
 
 clean:
 	rm -rf $(BUILD)
