@@ -24,9 +24,9 @@ SANITIZE =	-fsanitize=address,undefined -fno-sanitize-recover=undefined
 ASAN_CFLAGS =	-g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 $(SANITIZE)
 
 # NAME, or COMMAND/NAME where the command may also come from elsewhere
-PACKAGES =	gcc nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
+PACKAGES =	gcc libc6-dev nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
 		libhiredis-dev zlib1g-dev libssl-dev libpcre2-dev
-TEST_PACKAGES =	clang dpkg-dev perl libcmocka-dev libio-socket-ssl-perl \
+TEST_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev perl libcmocka-dev libio-socket-ssl-perl \
 		openssl curl chromium node/nodejs npm/npm ca-certificates
 
 # make would say cc
@@ -35,6 +35,9 @@ CC =		gcc
 endif
 
 MAKEFLAGS +=	--no-print-directory
+
+# with V=1 the whole commands are shown
+Q =		$(if $(V),,@echo "  $(1) $@";)
 
 top :=		$(CURDIR)
 out :=		$(abspath $(BUILD))
@@ -75,7 +78,7 @@ help:
 	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser"
 	@echo "make bench        measures"
 	@echo
-	@echo "CC=clang, CFLAGS=... and BUILD=directory do what one expects"
+	@echo "CC=clang, CFLAGS=..., BUILD=directory, V=1 do what one expects"
 
 packages:
 	@t/packages.sh $(PACKAGES)
@@ -101,8 +104,9 @@ endef
 
 # $(call nginx_make,source,objects,goal,product,copied to)
 define nginx_make
-	@flock $2 $(MAKE) -j$(JOBS) -C $1 -f $(abspath $2)/Makefile $3
-	@cmp -s $2/$4 $5 || cp $2/$4 $5
+	@flock $2 $(MAKE) $(if $(V),,-s) -j$(JOBS) -C $1 \
+		-f $(abspath $2)/Makefile $3
+	@cmp -s $2/$4 $5 || { echo "new: $5"; cp $2/$4 $5; }
 endef
 
 so =		ngx_http_realtime_module.so
@@ -182,12 +186,12 @@ $1/realtimed:	$(call program_objs,$1,worker/main.c)
 $1/realtimectl: $(call program_objs,$1,worker/realtimectl.c)
 
 $1/realtimed $1/realtimectl:
-	$$(CC) $2 -o $$@ $$^ $$(LIBS)
+	$$(call Q,LD)$$(CC) $2 -o $$@ $$^ $$(LIBS)
 
 $1/worker/%.o:	worker/%.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $2 -ffp-contract=off $$(WARNINGS) $$(includes) -MMD -MP -c $$< \
-		-o $$@
+	$$(call Q,CC)$$(CC) $2 -ffp-contract=off $$(WARNINGS) $$(includes) \
+		-MMD -MP -c $$< -o $$@
 endef
 
 $(eval $(call program_rules,$(BUILD),$$(CFLAGS)))
@@ -219,7 +223,7 @@ incs =		$(includes) $(if $(filter nginx-headers, \
 define test_rule
 $1:		$2 $(call sources,$2) $(headers) | $(BUILD)/module/Makefile
 	@mkdir -p $$(@D)
-	$3 $$(WARNINGS) $(call incs,$2) -o $$@ $2 $(call sources,$2) \
+	$$(call Q,CC)$3 $$(WARNINGS) $(call incs,$2) -o $$@ $2 $(call sources,$2) \
 		$(call tag,$2,Libs) $4
 endef
 
@@ -264,8 +268,8 @@ check-clang:
 	@$(MAKE) all unit CC=clang BUILD=$(BUILD)/clang
 
 check-static:	$(BUILD)/static/Makefile
-	$(call nginx_make,$(BUILD)/src/system,$(<D),binary,nginx,$(BUILD)/static/nginx-static)
-	$(BUILD)/static/nginx -V 2>&1 | grep -q -e --add-module
+	$(call nginx_make,$(BUILD)/src/system,$(<D),binary,nginx,$(BUILD)/nginx-static)
+	@nm $(BUILD)/nginx-static | grep ' ngx_http_realtime_module$$'
 
 $(BUILD)/static/Makefile: $(BUILD)/src/system/configure config \
 		$(BUILD)/module.list
