@@ -36,7 +36,7 @@ ngx_http_rt_utf8_step(uint32_t state, const u_char *p, size_t len)
     uint64_t       word;
     const u_char  *last;
 
-    if (state == NGX_HTTP_RT_UTF8_REJECT) {
+    if (state == NGX_HTTP_RT_UTF8_REJECT || len == 0) {
         return state;
     }
 

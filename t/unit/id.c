@@ -112,6 +112,8 @@ test_bad(void **state)
         }
     }
 
+    assert_int_equal(ngx_http_rt_id_parse(NULL, 0, &id), -1);
+
     /* a NUL is no end */
 
     assert_int_equal(ngx_http_rt_id_parse((u_char *) "1-1\0", 4, &id), -1);
