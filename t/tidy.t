@@ -1,0 +1,94 @@
+# What can be said about the source without running it: columns, tabs and
+# spaces, comments, include guards, documented directives, no aborts.
+
+use v5.36;
+
+use FindBin;
+use Test::More;
+
+chdir "$FindBin::Bin/.." or die "chdir: $!";
+
+
+# Files that git knows, or would with the next "git add"; all there are where
+# there is no git, as in an unpacked archive.
+
+my $list = qx(git ls-files -co --exclude-standard 2>/dev/null)
+    || qx(find . -type f -printf '%P\\n');
+my @files = grep { -f && !m{^build/|/node_modules/} } split /\n/, $list;
+
+my @c = grep { /\.[ch]$/ } @files;
+my @scripts = grep { /\.(?:pl|pm|t|sh|js|mjs)$/ || m{^(?:\.ci/run|config)$} }
+    @files;
+
+
+sub lines ($file) {
+    open my $fh, '<:encoding(UTF-8)', $file or die "$file: $!";
+    chomp(my @lines = <$fh>);
+    return @lines;
+}
+
+
+sub text ($file) { return join "\n", lines($file), '' }
+
+
+# Each line of each file for which wrong($line) holds is a complaint.
+
+sub none ($what, $files, $wrong) {
+    my @bad;
+    for my $file (@$files) {
+        my $n = 0;
+        for my $line (lines($file)) {
+            $n++;
+            push @bad, "$file:$n: $line" if $wrong->($line);
+        }
+    }
+    ok(!@bad, $what) or diag join "\n", @bad[0 .. ($#bad < 19 ? $#bad : 19)];
+}
+
+
+sub all ($what, $files, $right) {
+    my @bad = grep { !$right->($_) } @$files;
+    ok(!@bad, $what) or diag join "\n", @bad;
+}
+
+
+none('80 columns', [ @c, @scripts ], sub ($l) { length $l > 80 });
+none('no tabs in C', \@c, sub ($l) { $l =~ /\t/ });
+none('no trailing white space',
+     [ @c, @scripts, 'Makefile', grep { /\.(?:md|conf|html|css)$/ } @files ],
+     sub ($l) { $l =~ /[ \t\r]$/ });
+none('no // comments', [ grep { m{^(?:ngx_module|worker)/} } @c ],
+     sub ($l) { $l =~ m{^\s*//|[;{}]\s*//} });
+
+none('no assert() or abort() in the module',
+     [ grep { m{^ngx_module/} } @c ],
+     sub ($l) { $l =~ /\b(?:assert|abort|exit|ngx_debug_point)\s*\(/ });
+
+all('a comment at the top of each C file', \@c,
+    sub ($f) { text($f) =~ m{^\n?/\*\n \* \S} });
+
+all('an include guard in each header', [ grep { /\.h$/ } @c ], sub ($f) {
+    my ($name) = $f =~ m{([^/]+)\.h$};
+    my $guard = '_' . uc($name) . '_H_INCLUDED_';
+    return text($f) =~ /^#ifndef \Q$guard\E\n#define \Q$guard\E\n/m;
+});
+
+
+# Directives.  docs/directives.md has a heading with the name in it for each.
+
+SKIP: {
+    my $file = 'ngx_module/ngx_http_rt_module.c';
+    skip 'no directives yet', 2 unless -f $file && -f 'docs/directives.md';
+
+    my %documented = map { $_ => 1 }
+        map { /^#+ .*?\b(realtime_\w+)/ ? $1 : () }
+        lines('docs/directives.md');
+    my @directives = map { /\{ ngx_string\("(realtime_\w+)"\)/ ? $1 : () }
+        lines($file);
+
+    ok(@directives, 'directives are found');
+    my @missing = grep { !$documented{$_} } @directives;
+    ok(!@missing, 'each is in docs/directives.md') or diag "@missing";
+}
+
+done_testing();
