@@ -36,6 +36,9 @@ endif
 
 MAKEFLAGS +=	--no-print-directory
 
+# in recipes: unless make was told already
+jobs =		$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
 # with V=1 the whole commands are shown
 Q =		$(if $(V),,@echo "  $(1) $@";)
 
@@ -104,7 +107,7 @@ endef
 
 # $(call nginx_make,source,objects,goal,product,copied to)
 define nginx_make
-	@flock $2 $(MAKE) $(if $(V),,-s) -j$(JOBS) -C $1 \
+	+@flock $2 $(MAKE) $(if $(V),,-s) $(jobs) -C $1 \
 		-f $(abspath $2)/Makefile $3
 	@cmp -s $2/$4 $5 || { echo "new: $5"; cp $2/$4 $5; }
 endef
@@ -298,7 +301,7 @@ bench:		all
 # Using it.
 
 run:		packages
-	@$(MAKE) -j$(JOBS) all
+	@$(MAKE) $(jobs) all
 	@t/run.sh $(out) $(PORT)
 
 install:	all
