@@ -1,0 +1,127 @@
+# A reader that stops reading and is overtaken by the ring: realtime_slow.
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use RT;
+
+
+for my $workers (1, 2) {
+    my $rt = RT->new(workers => $workers, zone => 'main 1m',
+                     listen => 'sndbuf=16k', server => <<'EOF_S');
+        location ~ ^/latest/(.+)$ {
+            realtime_slow latest;
+            realtime_subscribe $1;
+        }
+        location ~ ^/close/(.+)$ {
+            realtime_slow close;
+            realtime_subscribe $1;
+        }
+EOF_S
+    my %c;
+    my @transports = qw(sse websocket stream);
+    for my $t (@transports) {
+        for my $how (qw(sub latest close)) {
+            $c{"$t $how"} = $rt->client($t, "/$how/s", rcvbuf => 4096);
+        }
+        $c{"$t several"} = $rt->client($t, '/sub/s,t', rcvbuf => 4096,
+                                       several => 1);
+    }
+    $c{'bare sub'} = $rt->ws('/sub/s', rcvbuf => 4096);
+    $c{'bare latest'} = $rt->ws('/latest/s', rcvbuf => 4096);
+    $c{'bare close'} = $rt->ws('/close/s', rcvbuf => 4096);
+    my $quick = $rt->sse('/sub/s');
+
+    $rt->publish('s', 'before');
+    ok($_->wait_data('before'), 'all are there') for values %c;
+    $_->pause for values %c;
+
+    # five rings full, while they sleep
+
+    my $n = 0;
+    my $pub = $rt->publisher(next => sub {
+        return if $n == 500;
+        my $size = 10_000 - $n;
+        return 's', ++$n . ' ' . 'x' x $size;
+    });
+    ok(wait_for(sub { $pub->done }), 'a publisher is not held up');
+    my @acks = $pub->acks;
+    is(scalar @acks, 500, 'nothing is refused') or diag $pub->{refused}[0];
+    my $last = $acks[-1];
+
+    ok($quick->wait_data($last->{data}), 'a quick reader has it all');
+    my @faults = RT::Follower::check($quick->{items}, $quick->{open_id}, @acks);
+    is_deeply(\@faults, [], 'and exactly so')
+        or diag explain [ @faults[0 .. 3] ];
+    is(scalar($quick->gaps), 0, 'without a gap');
+
+    $_->resume for values %c;
+
+    for my $t (@transports) {
+        for my $how (qw(sub several)) {
+            my $c = $c{"$t $how"};
+            my $name = "$workers processes, $t $how";
+            ok($c->wait_data($last->{data}), "$name: gets the last one");
+
+            my @gaps = $c->gaps;
+            ok(scalar @gaps, "$name: is told of a gap");
+            ok(!(grep { $_->{reason} ne 'lagged' || $_->{topic} ne 's' } @gaps),
+               "$name: lagged") or diag show(\@gaps);
+            @faults = RT::Follower::check($c->{items}, $c->{open_id}, @acks);
+            is_deeply(\@faults, [], "$name: all is accounted for")
+                or diag explain [ @faults[0 .. 3] ];
+
+            # from: what it had; to: just before what follows
+
+            my @items = $c->items;
+            for my $at (grep { $items[$_]{gap} } 1 .. $#items - 1) {
+                my $gap = $items[$at]{gap};
+                is($gap->{from}, $items[$at - 1]{id}, "$name: from");
+                is(seq($gap->{to}), seq($items[$at + 1]{id}) - 1, "$name: to");
+                next if $t ne 'sse';
+                is($items[$at]{id}, $how eq 'sub' ? $gap->{to} : $gap->{from},
+                   "$name: id of the gap");
+            }
+        }
+
+        my $c = $c{"$t latest"};
+        ok($c->wait_data($last->{data}), "$t latest: gets the last one");
+        is(scalar($c->gaps), 0, "$t latest: no gap") or diag show($c->gaps);
+        cmp_ok(scalar($c->items), '<', 400, "$t latest: not all");
+
+        $c = $c{"$t close"};
+        ok($c->wait_eof, "$t close: is closed");
+        is($c->close_code, 1013, "$t close: 1013") if $t eq 'websocket';
+        ok($t eq 'websocket' || $c->{res}{done}, "$t close: a clean end")
+            or diag "reset: $c->{reset}";
+    }
+
+    is($c{'bare sub'}->wait_close, 4000, 'a bare WebSocket: 4000');
+    like($c{'bare sub'}->close_reason, qr/lagged/, 'and the reason');
+    ok($c{'bare latest'}->wait_data($last->{data}), 'bare, latest');
+    is($c{'bare close'}->wait_close, 1013, 'bare, close: 1013');
+
+    # deleted before it was sent
+
+    my $c = $rt->sse('/sub/gone', rcvbuf => 4096);
+    $rt->publish('gone', 'g0');
+    $c->wait_data('g0');
+    $c->pause;
+    my @gone = map { $rt->publish_id('gone', "g$_ " . 'x' x 10_000) } 1 .. 50;
+    $rt->request('DELETE', '/pub/gone');
+    my $after = $rt->publish_id('gone', 'after');
+    $c->resume;
+    ok($c->wait_data('after'), 'a slow reader of a deleted topic');
+    my @gaps = $c->gaps;
+    is(scalar @gaps, 1, 'has one gap') or diag show(\@gaps);
+    is($gaps[0]{reason}, 'deleted', 'deleted');
+    my @had = grep { /^g/ } $c->data;
+    is($gaps[0]{from}, $gone[@had - 2], 'from what it had') if @had > 1;
+    is($gaps[0]{to}, $gone[-1], 'to the last one deleted');
+
+    $rt->finish;
+}
+
+RT->end;
