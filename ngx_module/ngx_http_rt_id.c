@@ -35,7 +35,7 @@ ngx_http_rt_id_parse(const u_char *p, size_t len, ngx_http_rt_id_t *id)
     uint64_t       epoch, seq;
     const u_char  *start, *last;
 
-    if (len == 0 || len > NGX_HTTP_RT_ID_LEN) {
+    if (len == 0) {
         return -1;
     }
 

@@ -62,7 +62,8 @@ static const struct {
     { "Application/JSON", POLL },
     { "application/json;charset=utf-8", POLL },
     { "\tapplication/json ; charset=\"a,b;q=0\" ; x", POLL },
-    { "application/json; a=\"\\\"\", application/x-ndjson;q=0.5", POLL },
+    { "application/x-ndjson;q=0.5;a=\"\\\"\", application/json", POLL },
+    { "application/x-ndjson;q=0.5;a=\",\\\\\", application/json", POLL },
 
     /* exact before wildcards, whatever their weight */
 
@@ -85,6 +86,7 @@ static const struct {
     { "application/json; q = .1 , application/x-ndjson; q = .2", STREAM },
     { "application/json;a=b;q=0.1, application/x-ndjson;q=0.2", STREAM },
     { "application/json;q=0.9, application/x-ndjson;q=7", STREAM },
+    { "application/json;q=1, application/x-ndjson;q=1.5", POLL },
     { "application/json;q=x, application/x-ndjson;q=0.9", POLL },
     { "application/json;q=, application/x-ndjson;q=0.9", POLL },
     { "application/json;q=0.1.2, application/x-ndjson;q=0.9", POLL },
@@ -112,6 +114,8 @@ static const struct {
     { "application/json;q=0, application/*", STREAM },
     { "text/*;q=0, */*", SOCKET },
     { "text/*;q=0, text/event-stream", SSE },
+    { "*/*, */*;q=0", SSE },
+    { "application/json, application/json;q=0", POLL },
     { "application/json;q=0, application/x-ndjson;q=0, application/*", NONE },
 
     /* nothing of ours */

@@ -134,6 +134,8 @@ static const batch_bad_t  bad[] = {
     { "{\"data\":\"\\udfb2\\ud83c\"}", "unpaired surrogate" },
     { "{\"data\":\"\\ud83c\\u0041\"}", "unpaired surrogate" },
     { "{\"data\":\"\\ud83c\\ud83c\"}", "unpaired surrogate" },
+    { "{\"data\":\"\\udfb2\\udfb2\"}", "unpaired surrogate" },
+    { "{\"data\":\"\\ud83c\\ue000\"}", "unpaired surrogate" },
     { "{\"data\":\"\\ud83c\\", "unpaired surrogate" },
     { "{\"data\":\"\\ud83c\\u", "unpaired surrogate" },
     { "{\"data\":\"\\u12\"}",

@@ -122,6 +122,7 @@ static const pattern_match_t  matches[] = {
     { "a/b*/c", "a/x/c", 0 },
     { "a*/b*", "ax/by", 1 },
 
+    { "**", "", 0 },
     { "**", "a", 1 },
     { "**", "a/b/c", 1 },
     { "a/**", "a", 0 },
@@ -202,7 +203,8 @@ static void
 test_match(void **state)
 {
     int                     rc;
-    size_t                  i;
+    size_t                  i, plen, tlen;
+    u_char                 *pattern, *topic;
     unsigned                wild;
     const pattern_match_t  *m;
 
@@ -211,13 +213,23 @@ test_match(void **state)
     for (i = 0; i < sizeof(matches) / sizeof(matches[0]); i++) {
         m = &matches[i];
 
-        assert_null(ngx_http_rt_pattern_check((const u_char *) m->pattern,
-                                              strlen(m->pattern), &wild));
+        plen = strlen(m->pattern);
+        tlen = strlen(m->topic);
 
-        rc = ngx_http_rt_pattern_match((const u_char *) m->pattern,
-                                       strlen(m->pattern),
-                                       (const u_char *) m->topic,
-                                       strlen(m->topic));
+        /* copies of their own sizes: whoever reads beyond is caught */
+
+        pattern = malloc(plen);
+        topic = malloc(tlen + 1);
+        memcpy(pattern, m->pattern, plen);
+        memcpy(topic + 1, m->topic, tlen);
+
+        assert_null(ngx_http_rt_pattern_check(pattern, plen, &wild));
+
+        rc = ngx_http_rt_pattern_match(pattern, plen, topic + 1, tlen);
+
+        free(pattern);
+        free(topic);
+
         if (rc != m->match) {
             fail_msg("\"%s\" and \"%s\": %d", m->pattern, m->topic, rc);
         }

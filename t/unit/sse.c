@@ -96,6 +96,16 @@ test_message(void **state)
         }
 
         free(buf);
+
+        /* and with the largest id */
+
+        m.epoch = UINT64_MAX;
+        m.seq = UINT64_MAX;
+
+        buf = malloc(size);
+        end = ngx_http_rt_sse_write(buf, &m);
+        assert_in_range(end - buf, 1, size);
+        free(buf);
     }
 }
 

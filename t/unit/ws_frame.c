@@ -115,7 +115,7 @@ static const ws_case_t  cases[] = {
       "8(4000:bye \\xe2\\x82\\xac)" },
     { "longest close", 0, 0, { F(0x88, "\x03\xe8" A100 A10 A10 "aaa") },
       "8(1000:" A100 A10 A10 "aaa)" },
-    { "close of one byte", 0, 0, { F(0x88, "\x03") }, "!1002" },
+    { "close of one byte", 0, 0, { F(0x88, "\x0f") }, "!1002" },
     { "close too long", 0, 0, { F(0x88, "\x03\xe8" A125) }, "!1002" },
     { "fragmented close", 0, 0, { F(0x08, "") }, "!1002" },
     { "close reason not UTF-8", 0, 0, { F(0x88, "\x03\xe8\xff") }, "!1007" },
@@ -652,11 +652,15 @@ test_close(void **state)
                     == NGX_HTTP_RT_UTF8_ACCEPT);
     }
 
-    /* exactly as much as fits is not cut */
+    /* what fits is not cut */
 
-    memset(reason, 'a', 123);
-    end = ngx_http_rt_ws_close(buf, 1008, reason, 123);
-    assert_int_equal(end - buf, NGX_HTTP_RT_WS_CLOSE_MAX);
+    memset(reason, 'a', 126);
+
+    for (len = 120; len < 126; len++) {
+        end = ngx_http_rt_ws_close(buf, 1008, reason, len);
+        assert_int_equal(end - buf, len > 123 ? NGX_HTTP_RT_WS_CLOSE_MAX
+                                              : 4 + len);
+    }
 }
 
 
