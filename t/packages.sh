@@ -26,15 +26,19 @@ fi
 
 echo "installing$missing"
 
-sudo=
+apt="env DEBIAN_FRONTEND=noninteractive apt-get -q -y"
 
 if [ "$(id -u)" != 0 ]; then
-    sudo="sudo"
+    apt="sudo $apt"
 fi
 
-export DEBIAN_FRONTEND=noninteractive
-
-$sudo apt-get -qq update
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 # shellcheck disable=SC2086
-$sudo apt-get -qq -y --no-install-recommends install $missing
+if ! { $apt update && $apt --no-install-recommends install $missing; } \
+     > "$log" 2>&1 < /dev/null
+then
+    cat "$log"
+    exit 1
+fi
