@@ -48,7 +48,7 @@ sub head ($uri, @headers) {
 
 
 sub is_transport ($uri, $accept, $transport, $name = undef) {
-    $name //= "$uri, $accept";
+    $name //= "$uri, " . ($accept // 'no Accept');
     my @h = defined $accept ? (Accept => $accept) : ();
     my $r = head($uri, @h, 'Last-Event-ID' => 'earliest');
     is($r->status, 200, "$name: status") or diag $r->show;

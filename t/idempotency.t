@@ -16,7 +16,7 @@ sub post ($topic, $body, $key, %o) {
     my $r = $c->ask('POST', "/pub/$topic", [ 'Idempotency-Key' => $key ],
                     $body);
     $c->close;
-    return $r // RT::Response->none;
+    return $r;
 }
 
 
@@ -79,8 +79,8 @@ is(post('k', 'x', "caf\xc3\xa9")->status, 400, 'not printable ASCII');
 my @c = map { $rt->conn(pid => $pids[ $_ % 2 ]) } 0 .. 7;
 $_->request('POST', '/pub/race', [ 'Idempotency-Key' => 'race' ], 'x') for @c;
 my @answers = map { $_->response } @c;
-is(scalar(grep { $_ && $_->status == 201 } @answers), 8, 'a race: answers');
-my %ids = map { ($_->json // {})->{id} => 1 } grep { $_ } @answers;
+is(scalar(grep { $_->status == 201 } @answers), 8, 'a race: answers');
+my %ids = map { (($_->json // {})->{id} // 0) => 1 } @answers;
 is(scalar keys %ids, 1, 'a race: one id') or diag show(\%ids);
 is(scalar(grep { !$_->header('Idempotent-Replay') } @answers), 1,
    'a race: one is the first');
@@ -93,7 +93,7 @@ my $c = $rt->conn;
 for my $n (1 .. 3000) {
     my $r = $c->ask('POST', '/pub/flood',
                     [ 'Idempotency-Key' => "flood-$n-" . 'k' x 240 ], $n);
-    $worst = $r ? $r->status : 0 if !$r || $r->status != 201;
+    $worst = $r->status if $r->status != 201;
     last if $worst != 201;
 }
 is($worst, 201, 'many keys');

@@ -40,7 +40,7 @@ use RT::SSE;
 use RT::Stream;
 use RT::WebSocket;
 
-our @EXPORT = qw(wait_for now seq epoch json_of uri_escape show);
+our @EXPORT = qw(wait_for now seq epoch json_of uri_escape show same);
 
 our $timeout = $ENV{RT_TIMEOUT} || 30;
 our %live;
@@ -75,6 +75,22 @@ sub show (@values) {
     return join ' ', map {
         !defined $_ ? 'undef' : ref $_ ? $json->convert_blessed->encode($_) : $_
     } @values;
+}
+
+
+# is() for data that nobody wants to see whole
+
+sub same ($got, $want, $name) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $got //= '(undef)';
+    return if Test::More::ok($got eq $want, $name);
+
+    my $at = 0;
+    $at++ while $at < length $want && substr($got, $at, 1) eq
+        substr $want, $at, 1;
+    Test::More::diag(length($got) . ' bytes, not ' . length($want)
+        . ", other from byte $at on: '" . substr($got, $at, 60) . "' for '"
+        . substr($want, $at, 60) . "'");
 }
 
 
@@ -311,7 +327,7 @@ sub _start ($self) {
         my $c = eval { RT::Conn->new($self) } or return;
         my $r = $c->ask('GET', '/pid', [], undef, 5);
         $c->close;
-        return $r && $r->status == 200;
+        return $r->status == 200;
     });
     return 1 if $up && $up ne 'died';
 
@@ -530,14 +546,14 @@ END {
 }
 
 
-# One request on a connection of its own: an RT::Response, undef if none came.
+# One request on a connection of its own: an RT::Response.
 # Headers are a list of names and values, the body goes with Content-Length.
 
 sub request ($self, $method, $uri, $headers = [], $body = undef, %o) {
     my $c = RT::Conn->new($self, %o);
     my $r = $c->ask($method, $uri, [ @$headers, Connection => 'close' ], $body);
     $c->close;
-    return $r // RT::Response->none;
+    return $r;
 }
 
 

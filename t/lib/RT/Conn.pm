@@ -72,7 +72,7 @@ sub _socket_to ($self, $pid) {
     for (1 .. 400) {
         my $c = RT::Conn->new($self->{rt}, %o);
         my $r = $c->ask('GET', '/pid');
-        if ($r && $r->body eq $pid) {
+        if ($r->body eq $pid) {
             RT::Loop::remove($c);
             return delete $c->{sock};
         }
@@ -207,12 +207,12 @@ sub request ($self, $method, $uri, $headers = [], $body = undef) {
 }
 
 
-# the next complete response; undef if none came
+# the next complete response; one with status 0 if none came
 
 sub response ($self, $seconds = $RT::timeout) {
     RT::Loop::wait_for(sub { @{ $self->{responses} } || $self->{eof} },
                        $seconds);
-    return shift @{ $self->{responses} };
+    return shift @{ $self->{responses} } // RT::Response->none;
 }
 
 

@@ -81,7 +81,7 @@ sub frame ($opcode, $payload = '', %o) {
             : $form == 16 ? pack('Cn', $masked | 126, $length)
             :               pack('CQ>', $masked | 127, $length);
     return $bytes . $payload if !$masked;
-    return $bytes . $mask . ($payload ^ _key($mask, length $payload));
+    return $bytes . $mask . ($payload ^. _key($mask, length $payload));
 }
 
 
