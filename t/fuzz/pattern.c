@@ -58,7 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void
 check(const u_char *p, size_t len)
 {
-    size_t         head;
+    size_t         i, head;
     unsigned       wild;
     const char    *topic, *pattern;
     const u_char  *start;
@@ -87,6 +87,14 @@ check(const u_char *p, size_t len)
         }
 
         return;
+    }
+
+    for (i = 0; i < len; i++) {
+        if (p[i] < 0x20 || p[i] == 0x7f || p[i] == ','
+            || (i && p[i - 1] == 0xc2 && p[i] < 0xa0))
+        {
+            abort();
+        }
     }
 
     if (wild != (topic != NULL) || wild != (memchr(p, '*', len) != NULL)) {
