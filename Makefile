@@ -61,7 +61,7 @@ fuzzers :=	$(basename $(notdir $(wildcard t/fuzz/*.c)))
 .PHONY:		all help module asan unit asan-unit fuzzers force
 .PHONY:		run install uninstall bench clean packages test-packages
 .PHONY:		test check check-asan check-clang check-static check-1.26 fuzz
-.PHONY:		nginx-1.26
+.PHONY:		clients nginx-1.26
 
 all:		module $(programs:%=$(BUILD)/%)
 
@@ -256,19 +256,20 @@ endef
 unit_tests =	$(if $(filter file,$(origin T)),$(units:%=$1/unit/%.t))
 
 test:		test-packages
-	@$(MAKE) -k check check-asan check-clang check-static fuzz check-1.26
+	@$(MAKE) -k $(jobs) all unit asan asan-unit fuzzers nginx-1.26 || true
+	@$(MAKE) -k clients check check-asan check-clang check-static fuzz check-1.26
 
-check:		all unit t/clients/node_modules/.package-lock.json
+check:		all unit
 	$(call prove,$(BUILD),$(NGINX),$(T) $(call unit_tests,$(BUILD)))
 
-check-asan:	asan asan-unit t/clients/node_modules/.package-lock.json
+check-asan:	asan asan-unit
 	$(call prove,$(BUILD)/asan,$(out)/asan/nginx,$(T) $(call unit_tests,$(BUILD)/asan))
 
 check-1.26:	nginx-1.26
 	$(call prove,$(BUILD)/nginx-1.26,$(out)/nginx-1.26/nginx,t/smoke.t)
 
 check-clang:
-	@$(MAKE) all unit CC=clang BUILD=$(BUILD)/clang
+	@$(MAKE) $(jobs) all unit CC=clang BUILD=$(BUILD)/clang
 
 check-static:	$(BUILD)/static/Makefile
 	$(call nginx_make,$(BUILD)/src/system,$(<D),binary,nginx,$(BUILD)/nginx-static)
@@ -278,7 +279,8 @@ $(BUILD)/static/Makefile: $(BUILD)/src/system/configure config \
 		$(BUILD)/module.list
 	$(call configure,$(<D),$(@D),-O0,,--add-module=$(top))
 
-fuzz:		$(fuzzers:%=fuzz-%)
+fuzz:
+	@$(MAKE) -k $(jobs) fuzzers $(fuzzers:%=fuzz-%)
 
 fuzz-%:		$(BUILD)/fuzz/%
 	@mkdir -p $(BUILD)/fuzz/corpus/$*
@@ -289,6 +291,9 @@ fuzz-%:		$(BUILD)/fuzz/%
 	&& echo "fuzz $*: ok," \
 		"$$(sed -n 's/.*executed_units: *//p' $(BUILD)/fuzz/$*.log) runs" \
 	|| { cat $(BUILD)/fuzz/$*.log; echo "fuzz $*: failed"; exit 1; }
+
+# real clients; their tests skip without them
+clients:	t/clients/node_modules/.package-lock.json
 
 t/clients/node_modules/.package-lock.json: t/clients/package-lock.json
 	cd t/clients && npm ci --no-audit --no-fund
