@@ -39,8 +39,10 @@ mirror=$(apt-get indextargets --format '$(ORIGIN) $(RELEASE) $(SITE)' \
                   -e "s/^\$(ORIGIN) $system \(.*\/debian\/*\)$/\1/p" \
          | head -n 1)
 
-echo "deb-src ${mirror:-http://deb.debian.org/debian} $codename main" \
-    > "$apt/sources.list"
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+echo "deb-src [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian}" \
+     "$codename main" > "$apt/sources.list"
 
 cat << END > "$apt/apt.conf"
 Dir::Etc::sourcelist "$apt/sources.list";
