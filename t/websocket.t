@@ -56,7 +56,7 @@ EOF_S
 
     for my $how ([ '/sub/e', envelope => 1 ],
                  [ '/sub/e', protocol => 'realtime.json' ],
-                 [ '/enveloped/e', envelope => 1 ])
+                 [ '/enveloped/e', enveloped => 1 ])
     {
         my ($uri, %o) = @$how;
         my $e = $rt->ws($uri, %o);

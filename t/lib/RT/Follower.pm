@@ -129,7 +129,8 @@ sub check ($items, $first_id, @published) {
         push @faults, "$seq after $last" if $seq <= $last;
         push @faults, "$seq twice" if $got{$seq}++;
         if (defined $data{$seq} && $data{$seq} ne $item->{data}) {
-            push @faults, "$seq is '$item->{data}', not '$data{$seq}'";
+            push @faults, "$seq is '" . substr($item->{data}, 0, 20)
+                . "', not '" . substr($data{$seq}, 0, 20) . "'";
         }
         $last = $seq if $seq > $last;
     }
@@ -138,7 +139,7 @@ sub check ($items, $first_id, @published) {
         my $seq = $p->{seq};
         next if $got{$seq} || $seq <= $first;
         next if grep { $_->[0] < $seq && $seq <= $_->[1] } @gaps;
-        push @faults, "$seq ('$p->{data}') is missing";
+        push @faults, "$seq ('" . substr($p->{data}, 0, 20) . "') is missing";
     }
 
     return @faults;

@@ -76,7 +76,7 @@ sub _dispatch ($self, $b) {
         return;
     }
 
-    if ($self->{opt}{envelope}) {
+    if ($self->{opt}{envelope} || $self->{opt}{enveloped}) {
         my $id = $self->{last_id};
         $self->take_json(eval { $json->decode($b->{data}) } // $b->{data});
         $self->{last_id} = $id if defined $id;

@@ -20,9 +20,10 @@ my $json = JSON::PP->new->utf8;
 my $guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 
-# Options: envelope, protocol, origin, early (bytes after the handshake, in the
-# same write), mute (answers no ping), plus those of RT::Conn; "handshake" are
-# headers that replace the usual ones (undef: left out).
+# Options: envelope (ask for them), enveloped (expect them), protocol, origin,
+# early (bytes after the handshake, in the same write), mute (answers neither
+# ping nor close), those of RT::Conn, and handshake: headers in place of the
+# usual ones (undef: left out).
 
 sub start ($self, $uri, %o) {
     $uri .= ($uri =~ /\?/ ? '&' : '?') . 'envelope=1' if $o{envelope};
@@ -55,7 +56,7 @@ sub opened ($self) {
 
 
 sub _envelopes ($self) {
-    return $self->{opt}{envelope}
+    return $self->{opt}{envelope} || $self->{opt}{enveloped}
         || ($self->header('Sec-WebSocket-Protocol') // '') eq 'realtime.json';
 }
 
