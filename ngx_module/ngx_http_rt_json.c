@@ -25,10 +25,18 @@ static int ngx_http_rt_json_plain(uint64_t word);
 static u_char *ngx_http_rt_json_string(u_char *p, const u_char *s, size_t len);
 
 
-/* the letters of short escapes; without one a control takes \u00XX */
+/*
+ * What follows the backslash, 0 if there is none.  Data is often JSON itself
+ * and full of quotes, in no order that a branch could be predicted by.
+ */
 
-static const u_char  ngx_http_rt_json_short[0x20] = {
-    ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
+static const u_char  ngx_http_rt_json_escapes[256] = {
+    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
+    'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
+    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
+    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
+
+    ['"'] = '"', ['\\'] = '\\'
 };
 
 
@@ -142,14 +150,8 @@ ngx_http_rt_json_escape_size(const u_char *s, size_t len)
         }
 
         while (s < stop) {
-            ch = *s++;
-
-            if (ch >= 0x20) {
-                size += (ch == '"' || ch == '\\');
-
-            } else {
-                size += ngx_http_rt_json_short[ch] ? 1 : 5;
-            }
+            ch = ngx_http_rt_json_escapes[*s++];
+            size += (ch != 0) + (ch == 'u') * 4;
         }
     }
 
@@ -160,7 +162,7 @@ ngx_http_rt_json_escape_size(const u_char *s, size_t len)
 u_char *
 ngx_http_rt_json_escape(u_char *p, const u_char *s, size_t len)
 {
-    u_char         ch;
+    u_char         ch, escape;
     uint64_t       word;
     const u_char  *last, *stop;
 
@@ -190,27 +192,18 @@ ngx_http_rt_json_escape(u_char *p, const u_char *s, size_t len)
 
         while (s < stop) {
             ch = *s++;
+            escape = ngx_http_rt_json_escapes[ch];
 
-            if (ch >= 0x20) {
+            *p = '\\';
+            p += (escape != 0);
+            *p++ = escape ? escape : ch;
 
-                if (ch == '"' || ch == '\\') {
-                    *p++ = '\\';
-                }
-
-                *p++ = ch;
-                continue;
+            if (escape == 'u') {
+                *p++ = '0';
+                *p++ = '0';
+                *p++ = (u_char) ('0' + (ch >> 4));
+                *p++ = "0123456789abcdef"[ch & 0xf];
             }
-
-            *p++ = '\\';
-
-            if (ngx_http_rt_json_short[ch]) {
-                *p++ = ngx_http_rt_json_short[ch];
-                continue;
-            }
-
-            p = ngx_http_rt_json_add(p, "u00");
-            *p++ = (u_char) ('0' + (ch >> 4));
-            *p++ = "0123456789abcdef"[ch & 0xf];
         }
     }
 
