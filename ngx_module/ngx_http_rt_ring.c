@@ -1,0 +1,220 @@
+/*
+ * The ring's bytes: making room, committing, reading without a lock.  What a
+ * record means to its topic is ngx_http_rt_topic.c's business; see the header
+ * for the rules between writer and readers.
+ */
+
+#include <string.h>
+
+#include "ngx_http_rt_ring.h"
+
+
+static int ngx_http_rt_ring_check(ngx_http_rt_ring_t *ring, uint64_t pos);
+
+
+void
+ngx_http_rt_ring_init(ngx_http_rt_ring_t *ring, u_char *base, size_t size)
+{
+    memset(ring, 0, sizeof(ngx_http_rt_ring_t));
+
+    ring->base = base;
+    ring->size = size & ~((size_t) NGX_HTTP_RT_RING_ALIGN - 1);
+    ring->head = ring->size;
+    ring->tail = ring->size;
+}
+
+
+size_t
+ngx_http_rt_record_size(size_t topic, size_t event, size_t type, size_t data)
+{
+    size_t  size;
+
+    size = sizeof(ngx_http_rt_record_t) + topic + event + type + data;
+
+    return (size + NGX_HTTP_RT_RING_ALIGN - 1)
+           & ~((size_t) NGX_HTTP_RT_RING_ALIGN - 1);
+}
+
+
+/*
+ * Makes room for a record of this size at position "at" or, if it would be
+ * split there, behind a filler; evict() is called for each record that goes.
+ * A batch calls once for each record, with "at" behind the one before.
+ */
+
+uint64_t
+ngx_http_rt_ring_reserve(ngx_http_rt_ring_t *ring, uint64_t at,
+    size_t size, ngx_http_rt_ring_evict_pt evict, void *data)
+{
+    uint64_t               pos, tail;
+    size_t                 rest;
+    ngx_http_rt_record_t  *rec;
+
+    rest = ring->size - at % ring->size;
+    pos = (rest < size) ? at + rest : at;
+
+    while (pos + size - ring->tail > ring->size) {
+
+        tail = ring->tail;
+        rest = ring->size - tail % ring->size;
+        rec = ngx_http_rt_record(ring, tail);
+
+        if (rest < sizeof(ngx_http_rt_record_t)) {
+            tail += rest;
+
+        } else {
+            if (!(rec->flags & NGX_HTTP_RT_RECORD_FILLER)) {
+                evict(data, rec, tail);
+            }
+
+            tail += rec->size;
+        }
+
+        __atomic_store_n(&ring->tail, tail, __ATOMIC_RELAXED);
+    }
+
+    /* readers must see the tail move before the bytes change */
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    if (pos != at && pos - at >= sizeof(ngx_http_rt_record_t)) {
+        rec = ngx_http_rt_record(ring, at);
+        memset(rec, 0, sizeof(ngx_http_rt_record_t));
+        rec->size = pos - at;
+        rec->flags = NGX_HTTP_RT_RECORD_FILLER;
+    }
+
+    return pos;
+}
+
+
+/* the records from position "from" on are complete and become visible */
+
+void
+ngx_http_rt_ring_commit(ngx_http_rt_ring_t *ring, uint64_t from,
+    uint64_t head)
+{
+    uint64_t                  part, pos, place;
+    ngx_http_rt_record_t      rec;
+    ngx_http_rt_ring_mark_t  *mark;
+
+    part = ring->size / NGX_HTTP_RT_RING_MARKS + 1;
+    pos = from;
+
+    __atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
+
+    while (ngx_http_rt_ring_scan(ring, &pos, head, &rec)
+           == NGX_HTTP_RT_RING_OK)
+    {
+        ring->seq = rec.seq;
+
+        place = pos % ring->size;
+        mark = &ring->marks[place / part];
+
+        if (mark->pos < pos - place % part) {
+            mark->seq = rec.seq;
+            mark->pos = pos;
+        }
+
+        pos += rec.size;
+    }
+}
+
+
+/* a position at or before the first record later than seq, by the marks */
+
+uint64_t
+ngx_http_rt_ring_seek(ngx_http_rt_ring_t *ring, uint64_t seq)
+{
+    uint64_t                  pos;
+    int                       i;
+    ngx_http_rt_ring_mark_t  *mark;
+
+    pos = ring->tail;
+
+    for (i = 0; i < NGX_HTTP_RT_RING_MARKS; i++) {
+        mark = &ring->marks[i];
+
+        if (mark->pos > pos && mark->seq <= seq + 1) {
+            pos = mark->pos;
+        }
+    }
+
+    return pos;
+}
+
+
+static int
+ngx_http_rt_ring_check(ngx_http_rt_ring_t *ring, uint64_t pos)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    if (__atomic_load_n(&ring->tail, __ATOMIC_RELAXED) > pos) {
+        return NGX_HTTP_RT_RING_LAPPED;
+    }
+
+    return NGX_HTTP_RT_RING_OK;
+}
+
+
+int
+ngx_http_rt_ring_read(ngx_http_rt_ring_t *ring, uint64_t pos,
+    ngx_http_rt_record_t *rec)
+{
+    /* a position may be a stranger's: never read past the end */
+
+    if (ring->size - pos % ring->size < sizeof(ngx_http_rt_record_t)) {
+        return NGX_HTTP_RT_RING_LAPPED;
+    }
+
+    memcpy(rec, ring->base + pos % ring->size, sizeof(ngx_http_rt_record_t));
+
+    return ngx_http_rt_ring_check(ring, pos);
+}
+
+
+/* the first record at or after *pos and before end */
+
+int
+ngx_http_rt_ring_scan(ngx_http_rt_ring_t *ring, uint64_t *pos,
+    uint64_t end, ngx_http_rt_record_t *rec)
+{
+    size_t  rest;
+
+    while (*pos < end) {
+
+        rest = ring->size - *pos % ring->size;
+
+        if (rest < sizeof(ngx_http_rt_record_t)) {
+            *pos += rest;
+            continue;
+        }
+
+        if (ngx_http_rt_ring_read(ring, *pos, rec)
+            != NGX_HTTP_RT_RING_OK)
+        {
+            return NGX_HTTP_RT_RING_LAPPED;
+        }
+
+        if (!(rec->flags & NGX_HTTP_RT_RECORD_FILLER)) {
+            return NGX_HTTP_RT_RING_OK;
+        }
+
+        *pos += rec->size;
+    }
+
+    return NGX_HTTP_RT_RING_END;
+}
+
+
+/* len bytes of the record at pos, from offset behind its header */
+
+int
+ngx_http_rt_ring_copy(ngx_http_rt_ring_t *ring, uint64_t pos,
+    size_t offset, u_char *dst, size_t len)
+{
+    memcpy(dst, ring->base + pos % ring->size + sizeof(ngx_http_rt_record_t)
+                + offset, len);
+
+    return ngx_http_rt_ring_check(ring, pos);
+}
