@@ -1,0 +1,437 @@
+/*
+ * Appending to topics, and finding where to read them from; the header has the
+ * order of an append.
+ */
+
+#include <string.h>
+
+#include "ngx_http_rt_pattern.h"
+#include "ngx_http_rt_topic.h"
+
+
+static void ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec,
+    uint64_t pos);
+static void ngx_http_rt_topic_write(ngx_http_rt_record_t *rec,
+    ngx_http_rt_message_t *m);
+static void ngx_http_rt_topic_link(ngx_http_rt_store_t *store);
+
+
+/* after the death of a process that held the mutex */
+
+void
+ngx_http_rt_topic_repair(ngx_http_rt_store_t *store)
+{
+    ngx_http_rt_index_repair(&store->index);
+
+    if (store->from && store->from < store->ring.head) {
+        ngx_http_rt_ring_commit(&store->ring, store->from, store->ring.head);
+        ngx_http_rt_topic_link(store);
+    }
+
+    store->from = 0;
+}
+
+
+/*
+ * Appends all messages or none.  Their seq is set; "p" gets the slots that
+ * have subscribers of any of them, and the sum of their subscribers.
+ */
+
+int
+ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p)
+{
+    size_t                   i, size, total;
+    uint32_t                 hash;
+    uint64_t                 at, pos, seq, interest;
+    ngx_http_rt_ring_t      *ring;
+    ngx_http_rt_cell_t      *cell;
+    ngx_http_rt_index_t     *index;
+    ngx_http_rt_record_t    *rec;
+    ngx_http_rt_message_t   *m;
+    ngx_http_rt_presence_t   of;
+
+    ring = &store->ring;
+    index = &store->index;
+
+    memset(p, 0, sizeof(ngx_http_rt_presence_t));
+
+    for (i = 0, total = 0; i < n; i++) {
+        m = &messages[i];
+        total += ngx_http_rt_record_size(m->topic_len, m->event_len,
+                                         m->type_len, m->data_len);
+    }
+
+    if (total > ring->size / NGX_HTTP_RT_RING_SHARE) {
+        return NGX_HTTP_RT_TOPIC_LARGE;
+    }
+
+    for (i = 0; i < n; i++) {
+        m = &messages[i];
+        hash = ngx_http_rt_hash(m->topic, m->topic_len);
+
+        if (ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash) == NULL
+            && ngx_http_rt_index_add(index, NGX_HTTP_RT_CELL_TOPIC, hash,
+                                     m->topic, m->topic_len) == NULL)
+        {
+            return NGX_HTTP_RT_TOPIC_FULL;
+        }
+    }
+
+    seq = ring->seq;
+    at = ring->head;
+    pos = 0;
+
+    for (i = 0; i < n; i++) {
+        m = &messages[i];
+        hash = ngx_http_rt_hash(m->topic, m->topic_len);
+
+        cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
+        if (cell == NULL) {
+
+            /* the batch has more topics than the index has room for */
+
+            return NGX_HTTP_RT_TOPIC_FULL;
+        }
+
+        memset(&of, 0, sizeof(ngx_http_rt_presence_t));
+        ngx_http_rt_index_presence(index, cell, &of);
+        ngx_http_rt_index_patterns(index, m->topic, m->topic_len, &of);
+
+        p->slots[0] |= of.slots[0];
+        p->slots[1] |= of.slots[1];
+        p->slots[2] |= of.slots[2];
+        p->slots[3] |= of.slots[3];
+        p->subscribers += of.subscribers;
+
+        interest = of.slots[0] | of.slots[1] | of.slots[2] | of.slots[3];
+
+        size = ngx_http_rt_record_size(m->topic_len, m->event_len,
+                                       m->type_len, m->data_len);
+
+        pos = ngx_http_rt_ring_reserve(ring, at, size,
+                                       ngx_http_rt_topic_evict, store);
+
+        m->seq = ++seq;
+
+        rec = ngx_http_rt_record(ring, pos);
+        memset(rec, 0, sizeof(ngx_http_rt_record_t));
+
+        rec->size = size;
+        rec->hash = hash;
+        rec->interest = interest;
+        rec->topic = ngx_http_rt_index_number(index, cell);
+        rec->topic_id = cell->id;
+
+        ngx_http_rt_topic_write(rec, m);
+
+        at = pos + size;
+    }
+
+    store->from = ring->head;
+
+    ngx_http_rt_ring_commit(ring, ring->head, at);
+    ngx_http_rt_topic_link(store);
+
+    store->from = 0;
+
+    return NGX_HTTP_RT_TOPIC_OK;
+}
+
+
+/*
+ * The same with an idempotency key: the first time, key->first and all that
+ * follows are set, and kept; after that they are what was kept.  n is 1 or,
+ * for a batch, key->count.
+ *
+ * The key goes into the index before the messages go into the ring, but counts
+ * only with its answer: who dies in between has published nothing, or has
+ * published without an answer.
+ */
+
+int
+ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p,
+    ngx_http_rt_cell_key_t *key)
+{
+    int                   rc;
+    uint64_t              expired;
+    ngx_http_rt_cell_t   *cell;
+    ngx_http_rt_index_t  *index;
+
+    index = &store->index;
+
+    key->time = messages[0].time;
+    key->first = 0;
+    key->last = 0;
+
+    expired = key->time - NGX_HTTP_RT_TOPIC_KEY_AGE;
+
+    cell = ngx_http_rt_index_find_key(index, key->key);
+
+    if (cell && (cell->key.time < expired || cell->key.last == 0)) {
+        ngx_http_rt_index_remove(index, cell);
+        cell = NULL;
+    }
+
+    if (cell) {
+        if (memcmp(cell->key.body, key->body, sizeof(key->body)) != 0) {
+            return NGX_HTTP_RT_TOPIC_MISMATCH;
+        }
+
+        *key = cell->key;
+
+        return NGX_HTTP_RT_TOPIC_REPLAY;
+    }
+
+    if (ngx_http_rt_index_add_key(index, key, expired) == NULL) {
+        return NGX_HTTP_RT_TOPIC_FULL;
+    }
+
+    rc = ngx_http_rt_topic_append(store, messages, n, p);
+
+    /* a full index may have given the key up for a topic */
+
+    cell = ngx_http_rt_index_find_key(index, key->key);
+
+    if (rc != NGX_HTTP_RT_TOPIC_OK) {
+        if (cell) {
+            ngx_http_rt_index_remove(index, cell);
+        }
+
+        return rc;
+    }
+
+    key->first = messages[0].seq;
+    key->last = messages[n - 1].seq;
+    key->subscribers = p->subscribers;
+
+    if (cell) {
+        cell->key = *key;
+    }
+
+    return NGX_HTTP_RT_TOPIC_OK;
+}
+
+
+ngx_http_rt_cell_t *
+ngx_http_rt_topic_find(ngx_http_rt_store_t *store, const u_char *name,
+    size_t len, uint32_t hash)
+{
+    return ngx_http_rt_index_find(&store->index, NGX_HTTP_RT_CELL_TOPIC, hash,
+                                  name, len);
+}
+
+
+void
+ngx_http_rt_topic_stat(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
+    ngx_http_rt_topic_stat_t *stat)
+{
+    ngx_http_rt_record_t      *rec;
+    ngx_http_rt_cell_topic_t  *t;
+
+    t = &cell->topic;
+
+    memset(stat, 0, sizeof(ngx_http_rt_topic_stat_t));
+
+    if (t->first == 0) {
+        return;
+    }
+
+    rec = ngx_http_rt_record(&store->ring, t->first);
+
+    stat->messages = t->ordinal - rec->ordinal + 1;
+    stat->bytes = t->bytes - rec->bytes + rec->data_len;
+    stat->first = rec->seq;
+    stat->last = t->seq;
+}
+
+
+/* the records stay where they are, but no reader may have them */
+
+void
+ngx_http_rt_topic_delete(ngx_http_rt_cell_t *cell)
+{
+    ngx_http_rt_cell_topic_t  *t;
+
+    t = &cell->topic;
+
+    if (t->first) {
+        t->deleted = t->seq;
+        t->floor = t->seq;
+        __atomic_store_n(&t->first, 0, __ATOMIC_RELEASE);
+    }
+}
+
+
+/*
+ * A reader that has everything up to seq, or wants everything behind it, goes
+ * back from the topic's newest record as far as there is something for it and
+ * history allows.  "cell" is NULL if the index does not know the topic.
+ */
+
+void
+ngx_http_rt_topic_start(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
+    uint32_t hash, uint64_t seq, const ngx_http_rt_history_t *history,
+    ngx_http_rt_start_t *start)
+{
+    uint64_t                   pos, forgotten;
+    ngx_http_rt_record_t      *rec;
+    ngx_http_rt_cell_topic_t  *t;
+
+    start->seq = seq;
+    start->pos = 0;
+    start->reason = NGX_HTTP_RT_GAP_NONE;
+
+    if (cell == NULL) {
+        forgotten = ngx_http_rt_index_forgotten(&store->index, hash);
+
+        if (forgotten > seq) {
+            start->seq = forgotten;
+            start->reason = NGX_HTTP_RT_GAP_EVICTED;
+        }
+
+        return;
+    }
+
+    t = &cell->topic;
+
+    for (pos = t->first ? t->last : 0;
+         pos;
+         pos = (pos == t->first) ? 0 : ngx_http_rt_record_prev(rec, pos))
+    {
+        rec = ngx_http_rt_record(&store->ring, pos);
+
+        if (rec->seq <= seq) {
+            return;
+        }
+
+        if (t->ordinal - rec->ordinal >= history->count
+            || rec->time < history->since)
+        {
+            start->seq = rec->seq;
+            start->reason = NGX_HTTP_RT_GAP_HISTORY;
+            return;
+        }
+
+        start->pos = pos;
+    }
+
+    if (t->floor > seq) {
+        start->seq = t->floor;
+        start->reason = (t->floor == t->deleted) ? NGX_HTTP_RT_GAP_DELETED
+                                                 : NGX_HTTP_RT_GAP_EVICTED;
+    }
+}
+
+
+static void
+ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
+{
+    ngx_http_rt_store_t *store = data;
+
+    ngx_http_rt_cell_t  *cell;
+
+    store->evicted = rec->seq;
+
+    cell = ngx_http_rt_index_of_topic(&store->index, rec->topic,
+                                      rec->topic_id);
+
+    if (cell && cell->topic.first == pos) {
+        cell->topic.floor = rec->seq;
+        __atomic_store_n(&cell->topic.first, ngx_http_rt_record_next(rec, pos),
+                         __ATOMIC_RELEASE);
+    }
+}
+
+
+static void
+ngx_http_rt_topic_write(ngx_http_rt_record_t *rec, ngx_http_rt_message_t *m)
+{
+    u_char  *p;
+
+    rec->flags = m->binary ? NGX_HTTP_RT_RECORD_BINARY : 0;
+    rec->seq = m->seq;
+    rec->time = m->time;
+    rec->topic_len = m->topic_len;
+    rec->event_len = m->event_len;
+    rec->type_len = m->type_len;
+    rec->data_len = m->data_len;
+
+    p = (u_char *) &rec[1];
+
+    memcpy(p, m->topic, m->topic_len);
+    p += m->topic_len;
+
+    if (m->event_len) {
+        memcpy(p, m->event, m->event_len);
+        p += m->event_len;
+    }
+
+    if (m->type_len) {
+        memcpy(p, m->type, m->type_len);
+        p += m->type_len;
+    }
+
+    if (m->data_len) {
+        memcpy(p, m->data, m->data_len);
+    }
+}
+
+
+/*
+ * Links the records from store->from on.  What has been stored to t->last is
+ * complete but for the counts; what is in t->seq is complete.
+ */
+
+static void
+ngx_http_rt_topic_link(ngx_http_rt_store_t *store)
+{
+    uint64_t                   pos;
+    ngx_http_rt_ring_t        *ring;
+    ngx_http_rt_cell_t        *cell;
+    ngx_http_rt_record_t      *rec, *prev, copy;
+    ngx_http_rt_cell_topic_t  *t;
+
+    ring = &store->ring;
+
+    for (pos = store->from;
+         ngx_http_rt_ring_scan(ring, &pos, ring->head, &copy)
+         == NGX_HTTP_RT_RING_OK;
+         pos += copy.size)
+    {
+        cell = ngx_http_rt_index_of_topic(&store->index, copy.topic,
+                                          copy.topic_id);
+
+        if (cell == NULL || cell->topic.seq >= copy.seq) {
+            continue;
+        }
+
+        t = &cell->topic;
+        rec = ngx_http_rt_record(ring, pos);
+
+        if (t->last != pos) {
+            rec->ordinal = t->ordinal + 1;
+            rec->bytes = t->bytes + rec->data_len;
+
+            if (t->first) {
+                rec->prev = (pos - t->last) / NGX_HTTP_RT_RING_ALIGN;
+
+                prev = ngx_http_rt_record(ring, t->last);
+                __atomic_store_n(&prev->next, rec->prev, __ATOMIC_RELEASE);
+            }
+
+            __atomic_store_n(&t->last, pos, __ATOMIC_RELEASE);
+        }
+
+        if (t->first == 0) {
+            __atomic_store_n(&t->first, pos, __ATOMIC_RELEASE);
+        }
+
+        t->ordinal = rec->ordinal;
+        t->bytes = rec->bytes;
+        __atomic_store_n(&t->seq, rec->seq, __ATOMIC_RELEASE);
+
+        ngx_http_rt_index_touch(&store->index, cell);
+    }
+}

@@ -1,0 +1,110 @@
+/*
+ * Topics: what ring and index mean together.
+ *
+ * A topic's records are chained both ways through the ring; its cell in the
+ * index knows both ends of the chain, the last seq, and the floor: the seq up
+ * to which messages are gone, be it that the ring has overwritten them or that
+ * somebody has deleted them.  So what a reader has lost is known exactly.
+ *
+ * An append goes in this order, and a process may die between any two
+ * instructions of it:
+ *
+ *     make room     the tail passes old records; their topics' ends follow
+ *     write         the records, which nobody looks at yet
+ *     commit        one store of the head: now they exist, all or none
+ *     link          chains, ends and counts of the topics
+ *
+ * store->from is where linking has to begin; ngx_http_rt_topic_repair() does
+ * it again, and doing it twice changes nothing.
+ *
+ * Everything here runs under the zone's mutex, but for back() and what
+ * ngx_http_rt_ring.h gives readers.
+ */
+
+#ifndef _NGX_HTTP_RT_TOPIC_H_INCLUDED_
+#define _NGX_HTTP_RT_TOPIC_H_INCLUDED_
+
+
+#include "ngx_http_rt_index.h"
+#include "ngx_http_rt_message.h"
+#include "ngx_http_rt_ring.h"
+
+
+#define NGX_HTTP_RT_TOPIC_OK       0
+#define NGX_HTTP_RT_TOPIC_FULL    -1    /* no room in the index */
+#define NGX_HTTP_RT_TOPIC_LARGE   -2    /* more than its share of the ring */
+#define NGX_HTTP_RT_TOPIC_REPLAY  -3    /* the key has been used for the same */
+#define NGX_HTTP_RT_TOPIC_MISMATCH -4   /* or for something else */
+
+/* how long an idempotency key is kept, ms */
+#define NGX_HTTP_RT_TOPIC_KEY_AGE 600000
+
+
+typedef enum {
+    NGX_HTTP_RT_GAP_NONE = 0,
+    NGX_HTTP_RT_GAP_EVICTED,
+    NGX_HTTP_RT_GAP_HISTORY,
+    NGX_HTTP_RT_GAP_LAGGED,
+    NGX_HTTP_RT_GAP_DELETED,
+    NGX_HTTP_RT_GAP_EPOCH,
+    NGX_HTTP_RT_GAP_REASONS
+} ngx_http_rt_gap_e;
+
+
+typedef struct {
+    ngx_http_rt_ring_t       ring;
+    ngx_http_rt_index_t      index;
+    uint64_t                 epoch;
+    uint64_t                 from;      /* committed, not yet linked; or 0 */
+    uint64_t                 evicted;   /* messages overwritten */
+} ngx_http_rt_store_t;
+
+
+/* what the ring still holds of a topic */
+
+typedef struct {
+    uint64_t                 messages;
+    uint64_t                 bytes;
+    uint64_t                 first;     /* seqs; of no use if none */
+    uint64_t                 last;
+} ngx_http_rt_topic_stat_t;
+
+
+/* where a reader of one topic begins */
+
+typedef struct {
+    uint64_t                 seq;       /* behind this one */
+    uint64_t                 pos;       /* of the first record, 0: none yet */
+    ngx_http_rt_gap_e        reason;    /* if what is up to seq is lost */
+} ngx_http_rt_start_t;
+
+
+/* how far back a reader may begin */
+
+typedef struct {
+    uint64_t                 count;     /* messages of a topic */
+    uint64_t                 since;     /* ms since 1970 */
+} ngx_http_rt_history_t;
+
+
+void ngx_http_rt_topic_repair(ngx_http_rt_store_t *store);
+
+int ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p);
+
+int ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p,
+    ngx_http_rt_cell_key_t *key);
+
+ngx_http_rt_cell_t *ngx_http_rt_topic_find(ngx_http_rt_store_t *store,
+    const u_char *name, size_t len, uint32_t hash);
+void ngx_http_rt_topic_stat(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell, ngx_http_rt_topic_stat_t *stat);
+void ngx_http_rt_topic_delete(ngx_http_rt_cell_t *cell);
+
+void ngx_http_rt_topic_start(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell, uint32_t hash, uint64_t seq,
+    const ngx_http_rt_history_t *history, ngx_http_rt_start_t *start);
+
+
+#endif /* _NGX_HTTP_RT_TOPIC_H_INCLUDED_ */
