@@ -1,0 +1,196 @@
+/*
+ * Audiences: all subscribers of one topic, or of one pattern, in this process.
+ *
+ * They hang in a hash table of the zone's process side, topics by the hash of
+ * their name, patterns by the hash of their literal head, so that the patterns
+ * of a topic are found by the topic's own heads.  An audience lives as long as
+ * it has subscriptions.
+ */
+
+#include "ngx_http_rt.h"
+#include "ngx_http_rt_pattern.h"
+
+
+#define NGX_HTTP_RT_AUDIENCE_BUCKETS  64
+
+
+static ngx_int_t ngx_http_rt_audience_grow(ngx_http_rt_zone_t *zone);
+
+
+/* finds or creates; the caller adds a subscription or puts it back */
+
+ngx_http_rt_audience_t *
+ngx_http_rt_audience_get(ngx_http_rt_zone_t *zone, ngx_str_t *name,
+    ngx_uint_t wild)
+{
+    size_t                    head;
+    uint32_t                  hash;
+    ngx_http_rt_audience_t   *a, **bucket;
+
+    head = wild ? ngx_http_rt_pattern_head(name->data, name->len) : name->len;
+    hash = ngx_http_rt_hash(name->data, head);
+
+    if (zone->naudiences >= zone->nbuckets
+        && ngx_http_rt_audience_grow(zone) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    bucket = &zone->buckets[hash & (zone->nbuckets - 1)];
+
+    for (a = *bucket; a; a = a->next) {
+        if (a->hash == hash && a->wild == wild && a->name.len == name->len
+            && ngx_memcmp(a->name.data, name->data, name->len) == 0)
+        {
+            return a;
+        }
+    }
+
+    a = ngx_calloc(sizeof(ngx_http_rt_audience_t) + name->len, ngx_cycle->log);
+    if (a == NULL) {
+        return NULL;
+    }
+
+    a->zone = zone;
+    a->hash = hash;
+    a->wild = wild;
+    a->name.len = name->len;
+    a->name.data = (u_char *) &a[1];
+    ngx_memcpy(a->name.data, name->data, name->len);
+
+    ngx_queue_init(&a->live);
+
+    a->next = *bucket;
+    *bucket = a;
+
+    zone->naudiences++;
+    zone->npatterns += wild;
+
+    return a;
+}
+
+
+ngx_http_rt_audience_t *
+ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone, u_char *name, size_t len,
+    uint32_t hash)
+{
+    ngx_http_rt_audience_t  *a;
+
+    for (a = zone->buckets[hash & (zone->nbuckets - 1)]; a; a = a->next) {
+        if (a->hash == hash && !a->wild && a->name.len == len
+            && ngx_memcmp(a->name.data, name, len) == 0)
+        {
+            return a;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* calls match() for each pattern that the topic matches */
+
+void
+ngx_http_rt_audience_matches(ngx_http_rt_zone_t *zone, u_char *topic,
+    size_t len, ngx_http_rt_audience_pt match, void *data)
+{
+    size_t                   i;
+    uint32_t                 hash;
+    ngx_http_rt_audience_t  *a;
+
+    if (zone->npatterns == 0) {
+        return;
+    }
+
+    for (i = 0; i < len; i++) {
+
+        if (i && topic[i] != '/') {
+            continue;
+        }
+
+        hash = ngx_http_rt_hash(topic, i);
+
+        for (a = zone->buckets[hash & (zone->nbuckets - 1)]; a; a = a->next) {
+            if (a->hash == hash && a->wild
+                && ngx_http_rt_pattern_head(a->name.data, a->name.len) == i
+                && ngx_http_rt_pattern_match(a->name.data, a->name.len,
+                                             topic, len))
+            {
+                match(a, data);
+            }
+        }
+    }
+}
+
+
+/* frees it if nobody is left */
+
+void
+ngx_http_rt_audience_put(ngx_http_rt_audience_t *a)
+{
+    ngx_uint_t                i;
+    ngx_http_rt_zone_t       *zone;
+    ngx_http_rt_audience_t  **p;
+
+    if (a->count) {
+        return;
+    }
+
+    zone = a->zone;
+
+    for (p = &zone->buckets[a->hash & (zone->nbuckets - 1)];
+         *p != a;
+         p = &(*p)->next)
+    { /* void */ }
+
+    *p = a->next;
+
+    zone->naudiences--;
+    zone->npatterns -= a->wild;
+
+    if (a->dirty) {
+        ngx_queue_remove(&a->queue);
+    }
+
+    for (i = 0; i < NGX_HTTP_RT_ENCODINGS; i++) {
+        if (a->buffers[i]) {
+            ngx_http_rt_buffer_release(a->buffers[i]);
+        }
+    }
+
+    ngx_free(a);
+}
+
+
+static ngx_int_t
+ngx_http_rt_audience_grow(ngx_http_rt_zone_t *zone)
+{
+    ngx_uint_t                i, n;
+    ngx_http_rt_audience_t   *a, *next, **buckets, **p;
+
+    n = zone->nbuckets ? 2 * zone->nbuckets : NGX_HTTP_RT_AUDIENCE_BUCKETS;
+
+    buckets = ngx_calloc(n * sizeof(ngx_http_rt_audience_t *), ngx_cycle->log);
+    if (buckets == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < zone->nbuckets; i++) {
+
+        for (a = zone->buckets[i]; a; a = next) {
+            next = a->next;
+            p = &buckets[a->hash & (n - 1)];
+            a->next = *p;
+            *p = a;
+        }
+    }
+
+    if (zone->buckets) {
+        ngx_free(zone->buckets);
+    }
+
+    zone->buckets = buckets;
+    zone->nbuckets = n;
+
+    return NGX_OK;
+}

@@ -1,0 +1,415 @@
+/*
+ * Catching up with patterns: along the ring itself, record by record, so that
+ * whatever matches comes in the order of seq.
+ *
+ * What is lost cannot be seen in the ring.  It is looked for in the index
+ * instead, which knows of each topic how far back it reaches: at the start,
+ * when the ring has overtaken the reader, and after a DELETE.  What a topic
+ * has lost or history does not allow is told, and kept as a bound of what may
+ * still be in the ring and is not to be delivered.
+ */
+
+#include "ngx_http_rt.h"
+
+
+/* topics whose bounds are kept, and gaps told one by one */
+#define NGX_HTTP_RT_SCAN_BOUNDS   4096
+
+/* cells looked at under the mutex at a time, and topics found among them */
+#define NGX_HTTP_RT_SCAN_CELLS    1024
+#define NGX_HTTP_RT_SCAN_FOUND    16
+
+/* records looked at in one step */
+#define NGX_HTTP_RT_SCAN_RECORDS  16384
+
+
+typedef struct {
+    ngx_http_rt_bound_t     bound;
+    ngx_uint_t              reason;
+    ngx_str_t               name;
+    u_char                  text[NGX_HTTP_RT_TOPIC_MAX];
+} ngx_http_rt_scan_found_t;
+
+
+static void ngx_http_rt_scan_live(ngx_http_rt_scan_t *scan);
+static ngx_int_t ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s,
+    ngx_http_rt_buffer_t **b);
+static uint32_t ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s,
+    uint32_t from, ngx_http_rt_scan_found_t *found, ngx_uint_t *n);
+static ngx_int_t ngx_http_rt_scan_bound(ngx_http_rt_scan_t *scan,
+    ngx_http_rt_bound_t *bound);
+static ngx_uint_t ngx_http_rt_scan_match(ngx_http_rt_subscriber_t *s,
+    u_char *name, size_t len);
+static ngx_uint_t ngx_http_rt_scan_excluded(ngx_http_rt_scan_t *scan,
+    ngx_http_rt_record_t *rec);
+
+
+/* NGX_OK: all read up to where the process has walked; NGX_AGAIN: not yet */
+
+ngx_int_t
+ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
+{
+    int                     rc;
+    size_t                  size;
+    u_char                  name[NGX_HTTP_RT_TOPIC_MAX];
+    ngx_int_t               rv;
+    ngx_uint_t              n;
+    ngx_http_rt_zone_t     *zone;
+    ngx_http_rt_ring_t     *ring;
+    ngx_http_rt_scan_t     *scan;
+    ngx_http_rt_record_t    rec;
+    ngx_http_rt_message_t   m;
+
+    zone = s->zone;
+    scan = s->scan;
+    ring = &zone->sh->store.ring;
+
+    if (scan->gaps) {
+        scan->gaps = 0;
+
+        rv = ngx_http_rt_scan_gaps(s, b);
+        if (rv != NGX_OK) {
+            return rv;
+        }
+    }
+
+    if (scan->pos == NGX_HTTP_RT_POS_LOOK) {
+        ngx_http_rt_zone_lock(zone);
+        scan->pos = ngx_http_rt_ring_seek(ring, s->cursor);
+        ngx_http_rt_zone_unlock(zone);
+    }
+
+    size = 0;
+
+    for (n = 0; n < NGX_HTTP_RT_SCAN_RECORDS; n++) {
+
+        rc = ngx_http_rt_ring_scan(ring, &scan->pos, zone->pos, &rec);
+
+        if (rc == NGX_HTTP_RT_RING_END) {
+
+            if (s->cursor < zone->seq) {
+                s->cursor = zone->seq;
+            }
+
+            ngx_http_rt_scan_live(scan);
+
+            return NGX_OK;
+        }
+
+        if (rc == NGX_HTTP_RT_RING_OK) {
+            rc = ngx_http_rt_ring_copy(ring, scan->pos, 0, name,
+                                       rec.topic_len);
+        }
+
+        if (rc == NGX_HTTP_RT_RING_OK
+            && rec.seq > s->cursor
+            && ngx_http_rt_scan_match(s, name, rec.topic_len)
+            && !ngx_http_rt_scan_excluded(scan, &rec))
+        {
+            rv = ngx_http_rt_read_message(zone, scan->pos, &rec, &m);
+
+            if (rv == NGX_ERROR
+                || (rv == NGX_OK && ngx_http_rt_buffer_add(b, &m) != NGX_OK))
+            {
+                return NGX_ERROR;
+            }
+
+            if (rv == NGX_OK) {
+                s->cursor = rec.seq;
+                size += rec.size;
+
+            } else {
+                rc = NGX_HTTP_RT_RING_LAPPED;
+            }
+        }
+
+        if (rc == NGX_HTTP_RT_RING_LAPPED) {
+            scan->pos = NGX_HTTP_RT_POS_LOOK;
+            scan->gaps = 1;
+            ngx_http_rt_scan_live(scan);
+
+            return NGX_AGAIN;
+        }
+
+        scan->pos += rec.size;
+
+        if (size >= NGX_HTTP_RT_BATCH_SIZE) {
+            break;
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* its start is over: history does not matter, and what it loses is told */
+
+static void
+ngx_http_rt_scan_live(ngx_http_rt_scan_t *scan)
+{
+    scan->live = 1;
+    scan->silent = 0;
+    scan->history.count = (uint64_t) -1;
+    scan->history.since = 0;
+}
+
+
+/* what is lost of all topics that match, between the cursor and their start */
+
+static ngx_int_t
+ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
+{
+    uint32_t                   cell;
+    uint64_t                   most, forgotten, cursor;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i, n, told;
+    ngx_http_rt_scan_t        *scan;
+    ngx_http_rt_index_t       *index;
+    ngx_http_rt_scan_found_t   found[NGX_HTTP_RT_SCAN_FOUND];
+
+    scan = s->scan;
+    index = &s->zone->sh->store.index;
+    cursor = s->cursor;
+
+    if (scan->bounds) {
+        ngx_free(scan->bounds);
+        scan->bounds = NULL;
+        scan->nbounds = 0;
+    }
+
+    told = 0;
+    most = 0;
+    cell = 1;
+
+    do {
+        cell = ngx_http_rt_scan_cells(s, cell, found, &n);
+
+        for (i = 0; i < n; i++) {
+
+            if (ngx_http_rt_scan_bound(scan, &found[i].bound) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            if (s->came || told == NGX_HTTP_RT_SCAN_BOUNDS) {
+                most = ngx_max(most, found[i].bound.seq);
+                continue;
+            }
+
+            if (scan->silent) {
+                continue;
+            }
+
+            told++;
+
+            rc = ngx_http_rt_catchup_gap(s, b, &found[i].name, cursor,
+                                         found[i].bound.seq, found[i].reason);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+    } while (cell);
+
+    /* topics that the index has given up meanwhile */
+
+    forgotten = 0;
+
+    for (i = 0; i < NGX_HTTP_RT_FORGOTTEN; i++) {
+        forgotten = ngx_max(forgotten, index->forgotten[i]);
+    }
+
+    if (!scan->silent && (s->came || most > cursor || forgotten > cursor)) {
+
+        most = ngx_max(most, forgotten);
+
+        for (i = 0; i < s->nsubscriptions; i++) {
+
+            if (!s->subscriptions[i].audience->wild && s->came == NULL) {
+                continue;
+            }
+
+            rc = ngx_http_rt_catchup_gap(s, b,
+                                         &s->subscriptions[i].audience->name,
+                                         cursor, most,
+                                         s->came ? NGX_HTTP_RT_GAP_EPOCH
+                                                 : NGX_HTTP_RT_GAP_EVICTED);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+    }
+
+    s->came = NULL;
+    scan->seq = s->zone->sh->store.ring.seq;
+
+    return NGX_OK;
+}
+
+
+/* a piece of the index; returns the cell to go on with, 0 at the end */
+
+static uint32_t
+ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s, uint32_t from,
+    ngx_http_rt_scan_found_t *found, ngx_uint_t *n)
+{
+    uint64_t                   cursor;
+    ngx_uint_t                 i;
+    ngx_http_rt_zone_t        *zone;
+    ngx_http_rt_cell_t        *cell;
+    ngx_http_rt_scan_t        *scan;
+    ngx_http_rt_start_t        start;
+    ngx_http_rt_index_t       *index;
+
+    zone = s->zone;
+    scan = s->scan;
+    index = &zone->sh->store.index;
+    cursor = s->cursor;
+
+    *n = 0;
+
+    ngx_http_rt_zone_lock(zone);
+
+    for (i = 0;
+         i < NGX_HTTP_RT_SCAN_CELLS && from < index->ncells
+         && *n < NGX_HTTP_RT_SCAN_FOUND;
+         i++, from++)
+    {
+        cell = &index->cells[from];
+
+        if (cell->kind != NGX_HTTP_RT_CELL_TOPIC
+            || cell->topic.seq <= cursor)
+        {
+            continue;
+        }
+
+        /* what it had lost before is no concern of one who is live */
+
+        if (scan->live && cell->topic.floor <= cursor) {
+            continue;
+        }
+
+        found->name.data = found->text;
+        found->name.len = ngx_http_rt_index_name(index, cell, found->text);
+
+        if (!ngx_http_rt_scan_match(s, found->text, found->name.len)) {
+            continue;
+        }
+
+        ngx_http_rt_topic_start(&zone->sh->store, cell, cell->hash, cursor,
+                                &scan->history, &start);
+
+        if (start.reason == NGX_HTTP_RT_GAP_NONE) {
+            continue;
+        }
+
+        if (scan->live && start.reason == NGX_HTTP_RT_GAP_EVICTED) {
+            start.reason = NGX_HTTP_RT_GAP_LAGGED;
+        }
+
+        found->reason = start.reason;
+        found->bound.cell = from;
+        found->bound.id = cell->id;
+        found->bound.seq = start.seq;
+
+        found++;
+        (*n)++;
+    }
+
+    if (from == index->ncells) {
+        from = 0;
+    }
+
+    ngx_http_rt_zone_unlock(zone);
+
+    return from;
+}
+
+
+static ngx_int_t
+ngx_http_rt_scan_bound(ngx_http_rt_scan_t *scan, ngx_http_rt_bound_t *bound)
+{
+    if (scan->nbounds == NGX_HTTP_RT_SCAN_BOUNDS) {
+        return NGX_OK;
+    }
+
+    if (scan->bounds == NULL) {
+        scan->bounds = ngx_alloc(NGX_HTTP_RT_SCAN_BOUNDS
+                                 * sizeof(ngx_http_rt_bound_t),
+                                 ngx_cycle->log);
+        if (scan->bounds == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    scan->bounds[scan->nbounds++] = *bound;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_rt_scan_match(ngx_http_rt_subscriber_t *s, u_char *name, size_t len)
+{
+    ngx_uint_t               i;
+    ngx_http_rt_audience_t  *a;
+
+    for (i = 0; i < s->nsubscriptions; i++) {
+        a = s->subscriptions[i].audience;
+
+        if (a->wild) {
+            if (ngx_http_rt_pattern_match(a->name.data, a->name.len, name,
+                                          len))
+            {
+                return 1;
+            }
+
+        } else if (a->name.len == len
+                   && ngx_memcmp(a->name.data, name, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_rt_scan_excluded(ngx_http_rt_scan_t *scan, ngx_http_rt_record_t *rec)
+{
+    ngx_uint_t            low, high, i;
+    ngx_http_rt_bound_t  *bound;
+
+    if (scan->bounds == NULL) {
+        return 0;
+    }
+
+    if (rec->seq > scan->seq) {
+        ngx_free(scan->bounds);
+        scan->bounds = NULL;
+        scan->nbounds = 0;
+
+        return 0;
+    }
+
+    low = 0;
+    high = scan->nbounds;
+
+    while (low < high) {
+        i = (low + high) / 2;
+        bound = &scan->bounds[i];
+
+        if (bound->cell == rec->topic) {
+            return bound->id == rec->topic_id && rec->seq <= bound->seq;
+        }
+
+        if (bound->cell < rec->topic) {
+            low = i + 1;
+
+        } else {
+            high = i;
+        }
+    }
+
+    return 0;
+}
