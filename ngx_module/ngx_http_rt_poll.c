@@ -1,0 +1,137 @@
+/*
+ * Long-poll: one answer with a JSON array of what there is, at once, or when
+ * something comes, or empty when the time is up.  What the client sends next is
+ * in Realtime-Last-Id.
+ */
+
+#include "ngx_http_rt.h"
+#include "ngx_http_rt_accept.h"
+
+
+static ngx_int_t ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s);
+static ngx_int_t ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s,
+    ngx_http_rt_buffer_t *b);
+static void ngx_http_rt_poll_timer(ngx_http_rt_subscriber_t *s);
+static void ngx_http_rt_poll_close(ngx_http_rt_subscriber_t *s,
+    ngx_uint_t code, const char *reason);
+
+
+const ngx_http_rt_protocol_t  ngx_http_rt_poll = {
+    NGX_HTTP_RT_POLL,
+    ngx_http_rt_poll_open,
+    ngx_http_rt_poll_send,
+    ngx_http_rt_poll_timer,
+    NULL,
+    ngx_http_rt_poll_close
+};
+
+
+static ngx_int_t
+ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s)
+{
+    unsigned                 seconds;
+    ngx_msec_t               wait;
+    ngx_table_elt_t         *h;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    wait = rlcf->poll_timeout;
+
+    h = ngx_http_rt_header_find(s->request, "Prefer");
+
+    if (h && ngx_http_rt_prefer_wait(h->value.data, h->value.len, &seconds)) {
+        wait = ngx_min(wait, (ngx_msec_t) seconds * 1000);
+    }
+
+    ngx_add_timer(&s->timer, wait);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t *b)
+{
+    ngx_buf_t           *buf;
+    ngx_int_t            rc;
+    ngx_chain_t          out;
+    ngx_http_request_t  *r;
+
+    r = s->request;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_length_n = b->last - b->pos;
+
+    if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
+        != NGX_OK
+        || ngx_http_rt_header_add(r, "X-Accel-Buffering", (u_char *) "no", 2)
+           != NGX_OK
+        || ngx_http_rt_header_id(r, s->zone->sh->store.epoch,
+                                 ngx_http_rt_subscriber_position(s))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    buf = ngx_calloc_buf(r->pool);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_OK && !r->header_only) {
+        buf->pos = b->pos;
+        buf->last = b->last;
+        buf->start = b->pos;
+        buf->end = b->last;
+        buf->memory = 1;
+        buf->last_buf = 1;
+        buf->last_in_chain = 1;
+
+        out.buf = buf;
+        out.next = NULL;
+
+        /* given back with the pool, for it may still be on its way */
+
+        s->out = b;
+        b->refs++;
+
+        rc = ngx_http_output_filter(r, &out);
+    }
+
+    ngx_http_rt_subscriber_end(s, rc);
+
+    return NGX_OK;
+}
+
+
+/* it has waited long enough */
+
+static void
+ngx_http_rt_poll_timer(ngx_http_rt_subscriber_t *s)
+{
+    ngx_http_rt_buffer_t  *b;
+
+    b = ngx_http_rt_buffer_create(s->encoding, 2);
+
+    if (b == NULL) {
+        ngx_http_rt_subscriber_end(s, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_http_rt_buffer_finish(b);
+    ngx_http_rt_subscriber_deliver(s, b);
+    ngx_http_rt_buffer_release(b);
+}
+
+
+static void
+ngx_http_rt_poll_close(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
+    const char *reason)
+{
+    ngx_http_rt_poll_timer(s);
+}

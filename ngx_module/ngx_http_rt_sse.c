@@ -1,0 +1,97 @@
+/*
+ * EventSource: the WHATWG event stream.  It begins with the time to wait before
+ * a reconnect and an id without data, which an EventSource keeps and sends back
+ * as Last-Event-ID; comments keep the idle alive.
+ */
+
+#include "ngx_http_rt.h"
+
+
+static ngx_int_t ngx_http_rt_sse_open(ngx_http_rt_subscriber_t *s);
+static void ngx_http_rt_sse_timer(ngx_http_rt_subscriber_t *s);
+static void ngx_http_rt_sse_close(ngx_http_rt_subscriber_t *s,
+    ngx_uint_t code, const char *reason);
+
+
+const ngx_http_rt_protocol_t  ngx_http_rt_sse = {
+    NGX_HTTP_RT_SSE,
+    ngx_http_rt_sse_open,
+    NULL,
+    ngx_http_rt_sse_timer,
+    NULL,
+    ngx_http_rt_sse_close
+};
+
+
+static ngx_int_t
+ngx_http_rt_sse_open(ngx_http_rt_subscriber_t *s)
+{
+    u_char                   hello[128 + 3 * NGX_HTTP_RT_ID_LEN], *p, *id;
+    size_t                   len;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    static ngx_str_t  type = ngx_string("text/event-stream");
+
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    p = ngx_sprintf(hello, "retry: %M\nid: ", rlcf->retry);
+
+    id = p;
+    p = ngx_http_rt_id_write(p, s->zone->sh->store.epoch, s->cursor);
+    len = p - id;
+
+    p = ngx_cpymem(p, "\n\n", 2);
+
+    if (s->encoding == NGX_HTTP_RT_ENC_SSE_JSON) {
+        p = ngx_sprintf(p, "id: %*s\ndata: {\"open\":{\"id\":\"%*s\"}}\n\n",
+                        len, id, len, id);
+    }
+
+    ngx_http_rt_subscriber_idle(s, rlcf->keepalive);
+
+    return ngx_http_rt_subscriber_header(s, &type, hello, p - hello);
+}
+
+
+static void
+ngx_http_rt_sse_timer(ngx_http_rt_subscriber_t *s)
+{
+    ngx_http_rt_buffer_t    *b;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    if (ngx_current_msec - s->active >= rlcf->keepalive
+        && !s->blocked && !s->closing)
+    {
+        b = ngx_http_rt_buffer_create(s->encoding, 3);
+
+        if (b) {
+            b->last = ngx_cpymem(b->last, ":\n\n", 3);
+            ngx_http_rt_buffer_finish(b);
+            ngx_http_rt_subscriber_deliver(s, b);
+            ngx_http_rt_buffer_release(b);
+        }
+
+        /* a full socket has taken it off the live; see to its return */
+    }
+
+    ngx_http_rt_subscriber_idle(s, rlcf->keepalive);
+}
+
+
+/* come back soon, but not all at once */
+
+static void
+ngx_http_rt_sse_close(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
+    const char *reason)
+{
+    u_char                   text[64], *p;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    p = ngx_sprintf(text, "retry: %M\n\n", ngx_random() % rlcf->retry + 1);
+
+    ngx_http_rt_subscriber_last(s, text, p - text);
+}
