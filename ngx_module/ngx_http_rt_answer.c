@@ -1,0 +1,167 @@
+/*
+ * Answers in JSON, and headers of requests and answers.
+ */
+
+#include "ngx_http_rt.h"
+#include "ngx_http_rt_json.h"
+
+
+#define NGX_HTTP_RT_ANSWER_ERROR  512
+
+
+/* json is in the request's pool, or static */
+
+ngx_int_t
+ngx_http_rt_answer(ngx_http_request_t *r, ngx_uint_t status, u_char *json,
+    size_t len)
+{
+    return ngx_http_rt_answer_text(r, status, "application/json", json, len);
+}
+
+
+ngx_int_t
+ngx_http_rt_answer_text(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, u_char *text, size_t len)
+{
+    ngx_buf_t    *b;
+    ngx_int_t     rc;
+    ngx_chain_t   out;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = len;
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+    if (len == 0) {
+        r->headers_out.content_type.len = 0;
+        r->header_only = 1;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = text;
+    b->last = text + len;
+    b->memory = 1;
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+/* {"error":"..."}; "fmt" is ngx_sprintf()'s, the text is cut at 511 bytes */
+
+ngx_int_t
+ngx_http_rt_answer_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *fmt, ...)
+{
+    u_char    text[NGX_HTTP_RT_ANSWER_ERROR], *p, *json;
+    size_t    len;
+    va_list   args;
+
+    va_start(args, fmt);
+    len = ngx_vslprintf(text, text + sizeof(text), fmt, args) - text;
+    va_end(args);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "realtime request refused with %ui: %*s", status, len, text);
+
+    json = ngx_pnalloc(r->pool, ngx_http_rt_json_escape_size(text, len) + 12);
+    if (json == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_cpymem(json, "{\"error\":\"", 10);
+    p = ngx_http_rt_json_escape(p, text, len);
+    p = ngx_cpymem(p, "\"}", 2);
+
+    return ngx_http_rt_answer(r, status, json, p - json);
+}
+
+
+/* name is static, value is copied */
+
+ngx_int_t
+ngx_http_rt_header_add(ngx_http_request_t *r, const char *name,
+    const u_char *value, size_t len)
+{
+    u_char           *p;
+    ngx_table_elt_t  *h;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, value, len);
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = p;
+    h->value.len = len;
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}
+
+
+/* the position that a client has with this answer */
+
+ngx_int_t
+ngx_http_rt_header_id(ngx_http_request_t *r, uint64_t epoch, uint64_t seq)
+{
+    u_char  id[NGX_HTTP_RT_ID_LEN];
+
+    return ngx_http_rt_header_add(r, "Realtime-Last-Id", id,
+                                  ngx_http_rt_id_write(id, epoch, seq) - id);
+}
+
+
+/* the first one of this name */
+
+ngx_table_elt_t *
+ngx_http_rt_header_find(ngx_http_request_t *r, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            {
+                return &h[i];
+            }
+        }
+    }
+
+    return NULL;
+}

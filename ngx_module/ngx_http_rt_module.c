@@ -1,0 +1,1016 @@
+/*
+ * The module: its directives, their merging, its variables, and what nginx
+ * calls at start and end.  Nothing in here happens per message.
+ */
+
+#include "ngx_http_rt.h"
+
+
+static ngx_int_t ngx_http_rt_handler(ngx_http_request_t *r);
+
+static ngx_int_t ngx_http_rt_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static char *ngx_http_rt_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_rt_subscribe_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_rt_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_rt_transports_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_rt_origin_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_rt_start_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_rt_positive(ngx_conf_t *cf, void *post, void *data);
+
+static char *ngx_http_rt_complex(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t *cv);
+static char *ngx_http_rt_own(ngx_conf_t *cf, ngx_http_handler_pt handler);
+
+static void *ngx_http_rt_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_rt_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_rt_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_rt_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_rt_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_rt_init_process(ngx_cycle_t *cycle);
+static void ngx_http_rt_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_enum_t  ngx_http_rt_slow[] = {
+    { ngx_string("gap"), NGX_HTTP_RT_SLOW_GAP },
+    { ngx_string("latest"), NGX_HTTP_RT_SLOW_LATEST },
+    { ngx_string("close"), NGX_HTTP_RT_SLOW_CLOSE },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_rt_transports[] = {
+    { ngx_string("sse"), NGX_HTTP_RT_SSE },
+    { ngx_string("websocket"), NGX_HTTP_RT_WEBSOCKET },
+    { ngx_string("poll"), NGX_HTTP_RT_POLL },
+    { ngx_string("stream"), NGX_HTTP_RT_STREAM },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_post_t  ngx_http_rt_positive_post = { ngx_http_rt_positive };
+
+
+#define NGX_HTTP_RT_ALL_CONF                                                  \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+
+static ngx_command_t  ngx_http_rt_commands[] = {
+
+    { ngx_string("realtime_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23,
+      ngx_http_rt_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_drain"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_rt_main_conf_t, drain),
+      NULL },
+
+    { ngx_string("realtime_publish"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_rt_publish_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_subscribe"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_rt_subscribe_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_rt_status_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_transports"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_1MORE,
+      ngx_http_rt_transports_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_origin"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_1MORE,
+      ngx_http_rt_origin_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_history"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE12,
+      ngx_http_rt_history_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_start"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_http_rt_start_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_slow"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, slow),
+      &ngx_http_rt_slow },
+
+    { ngx_string("realtime_keepalive"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, keepalive),
+      &ngx_http_rt_positive_post },
+
+    { ngx_string("realtime_retry"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, retry),
+      &ngx_http_rt_positive_post },
+
+    { ngx_string("realtime_poll_timeout"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, poll_timeout),
+      NULL },
+
+    { ngx_string("realtime_envelope"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, envelope),
+      NULL },
+
+    { ngx_string("realtime_message_max_size"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, message_max_size),
+      NULL },
+
+    { ngx_string("realtime_subscriber_limit"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, subscriber_limit),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_rt_module_ctx = {
+    ngx_http_rt_add_variables,             /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_rt_create_main_conf,          /* create main configuration */
+    ngx_http_rt_init_main_conf,            /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_rt_create_loc_conf,           /* create location configuration */
+    ngx_http_rt_merge_loc_conf             /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_realtime_module = {
+    NGX_MODULE_V1,
+    &ngx_http_rt_module_ctx,               /* module context */
+    ngx_http_rt_commands,                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_rt_init_module,               /* init module */
+    ngx_http_rt_init_process,              /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_rt_exit_process,              /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+typedef enum {
+    NGX_HTTP_RT_VAR_TOPIC = 0,
+    NGX_HTTP_RT_VAR_ID,
+    NGX_HTTP_RT_VAR_TRANSPORT,
+    NGX_HTTP_RT_VAR_MESSAGES,
+    NGX_HTTP_RT_VAR_BYTES,
+    NGX_HTTP_RT_VAR_SUBSCRIBERS,
+    NGX_HTTP_RT_VAR_GAPS
+} ngx_http_rt_variable_e;
+
+
+static ngx_http_variable_t  ngx_http_rt_variables[] = {
+
+    { ngx_string("realtime_topic"), NULL, ngx_http_rt_variable,
+      NGX_HTTP_RT_VAR_TOPIC, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("realtime_id"), NULL, ngx_http_rt_variable,
+      NGX_HTTP_RT_VAR_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("realtime_transport"), NULL, ngx_http_rt_variable,
+      NGX_HTTP_RT_VAR_TRANSPORT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("realtime_messages"), NULL, ngx_http_rt_variable,
+      NGX_HTTP_RT_VAR_MESSAGES, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("realtime_bytes"), NULL, ngx_http_rt_variable,
+      NGX_HTTP_RT_VAR_BYTES, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("realtime_subscribers"), NULL, ngx_http_rt_variable,
+      NGX_HTTP_RT_VAR_SUBSCRIBERS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("realtime_gaps"), NULL, ngx_http_rt_variable,
+      NGX_HTTP_RT_VAR_GAPS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+/* a location that publishes, subscribes, or both */
+
+static ngx_int_t
+ngx_http_rt_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               allowed;
+    const char              *allow;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (rlcf->subscribe && (r->method & NGX_HTTP_GET)) {
+        return ngx_http_rt_subscribe(r);
+    }
+
+    if (rlcf->publish == NULL) {
+        allowed = 0;
+        allow = "GET";
+
+    } else if (rlcf->subscribe) {
+        allowed = NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_DELETE;
+        allow = "GET, POST, PUT, DELETE";
+
+    } else {
+        allowed = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT
+                  |NGX_HTTP_DELETE;
+        allow = "GET, HEAD, POST, PUT, DELETE";
+    }
+
+    if (r->method & allowed) {
+        return ngx_http_rt_publish(r);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_rt_header_add(r, "Allow", (u_char *) allow,
+                               ngx_strlen(allow))
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_rt_answer_error(r, NGX_HTTP_NOT_ALLOWED,
+                                    "this method is not for this place");
+}
+
+
+/* made at the first call; NULL: no memory */
+
+ngx_http_rt_ctx_t *
+ngx_http_rt_ctx(ngx_http_request_t *r)
+{
+    ngx_http_rt_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_rt_ctx_t));
+        if (ctx == NULL) {
+            return NULL;
+        }
+
+        ngx_http_set_ctx(r, ctx, ngx_http_realtime_module);
+    }
+
+    return ctx;
+}
+
+
+static ngx_int_t
+ngx_http_rt_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char             *p;
+    uint64_t            n;
+    ngx_str_t          *name;
+    ngx_http_rt_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    if (ctx->subscriber) {
+        ctx->seq = ctx->subscriber->cursor;
+        ctx->messages = ctx->subscriber->messages;
+        ctx->gaps = ctx->subscriber->gaps;
+        ctx->bytes = ctx->subscriber->bytes;
+    }
+
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    switch (data) {
+
+    case NGX_HTTP_RT_VAR_TOPIC:
+        v->data = ctx->topic.data;
+        v->len = ctx->topic.len;
+        return NGX_OK;
+
+    case NGX_HTTP_RT_VAR_TRANSPORT:
+
+        if (!ctx->subscribed) {
+            v->not_found = 1;
+            return NGX_OK;
+        }
+
+        name = &ngx_http_rt_transports[ctx->transport].name;
+        v->data = name->data;
+        v->len = name->len;
+        return NGX_OK;
+
+    case NGX_HTTP_RT_VAR_ID:
+
+        if (!ctx->has_id) {
+            v->not_found = 1;
+            return NGX_OK;
+        }
+
+        p = ngx_pnalloc(r->pool, NGX_HTTP_RT_ID_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        v->data = p;
+        v->len = ngx_http_rt_id_write(p, ctx->epoch, ctx->seq) - p;
+        return NGX_OK;
+
+    case NGX_HTTP_RT_VAR_SUBSCRIBERS:
+
+        if (!ctx->has_subscribers) {
+            v->not_found = 1;
+            return NGX_OK;
+        }
+
+        n = ctx->subscribers;
+        break;
+
+    case NGX_HTTP_RT_VAR_MESSAGES:
+        n = ctx->messages;
+        break;
+
+    case NGX_HTTP_RT_VAR_BYTES:
+        n = ctx->bytes;
+        break;
+
+    default: /* NGX_HTTP_RT_VAR_GAPS */
+        n = ctx->gaps;
+        break;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%uL", n) - p;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_rt_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_str_t  *value, name;
+
+    if (rlcf->publish) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rlcf->publish = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (rlcf->publish == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_rt_complex(cf, &value[1], rlcf->publish) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strncmp(value[2].data, "zone=", 5) != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        name.data = value[2].data + 5;
+        name.len = value[2].len - 5;
+
+        rlcf->publish_zone = ngx_http_rt_zone_named(cf, &name);
+        if (rlcf->publish_zone == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_rt_own(cf, ngx_http_rt_handler);
+}
+
+
+static char *
+ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_str_t                 *value, name;
+    ngx_uint_t                 i;
+    ngx_http_complex_value_t  *cv;
+
+    if (rlcf->subscribe) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rlcf->subscribe = ngx_array_create(cf->pool, 2,
+                                       sizeof(ngx_http_complex_value_t));
+    if (rlcf->subscribe == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "zone=", 5) == 0) {
+            name.data = value[i].data + 5;
+            name.len = value[i].len - 5;
+
+            rlcf->subscribe_zone = ngx_http_rt_zone_named(cf, &name);
+            if (rlcf->subscribe_zone == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "encoded") == 0 && i > 1) {
+            rlcf->subscribe_encoded = 1;
+            continue;
+        }
+
+        cv = ngx_array_push(rlcf->subscribe);
+        if (cv == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_rt_complex(cf, &value[i], cv) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (rlcf->subscribe->nelts == 0) {
+        return "has no topic";
+    }
+
+    return ngx_http_rt_own(cf, ngx_http_rt_handler);
+}
+
+
+static char *
+ngx_http_rt_status_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_rt_own(cf, ngx_http_rt_status);
+}
+
+
+static char *
+ngx_http_rt_transports_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i, n, *transport;
+
+    if (rlcf->transports != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rlcf->transports = ngx_array_create(cf->pool, NGX_HTTP_RT_TRANSPORTS,
+                                        sizeof(ngx_uint_t));
+    if (rlcf->transports == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (n = 0; n < NGX_HTTP_RT_TRANSPORTS; n++) {
+            if (value[i].len == ngx_http_rt_transports[n].name.len
+                && ngx_strcmp(value[i].data,
+                              ngx_http_rt_transports[n].name.data)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (n == NGX_HTTP_RT_TRANSPORTS) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown transport \"%V\", it must be sse, "
+                               "websocket, poll or stream", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (rlcf->transports->nelts == NGX_HTTP_RT_TRANSPORTS) {
+            return "names a transport twice";
+        }
+
+        transport = ngx_array_push(rlcf->transports);
+        if (transport == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *transport = n;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_rt_origin_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_str_t   *value, *host;
+    ngx_uint_t   i;
+
+    if (rlcf->origin != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strcmp(value[1].data, "same") == 0) {
+            rlcf->origin = NGX_HTTP_RT_ORIGIN_SAME;
+            return NGX_CONF_OK;
+        }
+
+        if (ngx_strcmp(value[1].data, "any") == 0) {
+            rlcf->origin = NGX_HTTP_RT_ORIGIN_ANY;
+            return NGX_CONF_OK;
+        }
+    }
+
+    rlcf->origin = NGX_HTTP_RT_ORIGIN_HOSTS;
+
+    rlcf->origins = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                     sizeof(ngx_str_t));
+    if (rlcf->origins == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "same") == 0
+            || ngx_strcmp(value[i].data, "any") == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" must stand alone", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        host = ngx_array_push(rlcf->origins);
+        if (host == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *host = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_int_t    n;
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
+
+    if (rlcf->history_count != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        rlcf->history_count = 0;
+        rlcf->history_age = 0;
+        return NGX_CONF_OK;
+    }
+
+    rlcf->history_count = 100;
+    rlcf->history_age = 3600;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "count=", 6) == 0) {
+            n = ngx_atoi(value[i].data + 6, value[i].len - 6);
+
+            if (n == NGX_ERROR) {
+                goto invalid;
+            }
+
+            rlcf->history_count = n;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "age=", 4) == 0) {
+            s.data = value[i].data + 4;
+            s.len = value[i].len - 4;
+
+            rlcf->history_age = ngx_parse_time(&s, 1);
+
+            if (rlcf->history_age == (time_t) NGX_ERROR) {
+                goto invalid;
+            }
+
+            continue;
+        }
+
+        goto invalid;
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
+                       &value[i]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_rt_start_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (rlcf->start != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "newest") == 0) {
+        rlcf->start = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "oldest") == 0) {
+        rlcf->start = NGX_HTTP_RT_START_OLDEST;
+        return NGX_CONF_OK;
+    }
+
+    rlcf->start = ngx_atoi(value[1].data, value[1].len);
+
+    if (rlcf->start == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\", it must be newest, oldest "
+                           "or a number", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_rt_positive(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t *msec = data;
+
+    return *msec ? NGX_CONF_OK : "must not be 0";
+}
+
+
+static char *
+ngx_http_rt_complex(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t *cv)
+{
+    unsigned                           wild;
+    const char                        *reason;
+    ngx_http_compile_complex_value_t   ccv;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = cv;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* what cannot vary can be judged now; lists are left to the request */
+
+    if (cv->lengths == NULL && ngx_strlchr(value->data,
+                                           value->data + value->len, ',')
+                               == NULL)
+    {
+        reason = ngx_http_rt_pattern_check(value->data, value->len, &wild);
+
+        if (reason) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid topic \"%V\": "
+                               "%s", value, reason);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_rt_own(ngx_conf_t *cf, ngx_http_handler_pt handler)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler && clcf->handler != handler) {
+        return "conflicts with what else this location is for";
+    }
+
+    clcf->handler = handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_rt_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_rt_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_rt_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&mcf->zones, cf->pool, 2, sizeof(ngx_http_rt_zone_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    mcf->drain = NGX_CONF_UNSET_MSEC;
+
+    return mcf;
+}
+
+
+static char *
+ngx_http_rt_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_rt_main_conf_t *mcf = conf;
+
+    ngx_conf_init_msec_value(mcf->drain, 10000);
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_rt_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_rt_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_rt_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->transports = NGX_CONF_UNSET_PTR;
+    conf->origin = NGX_CONF_UNSET_UINT;
+    conf->history_count = NGX_CONF_UNSET_UINT;
+    conf->history_age = NGX_CONF_UNSET;
+    conf->start = NGX_CONF_UNSET;
+    conf->slow = NGX_CONF_UNSET_UINT;
+    conf->keepalive = NGX_CONF_UNSET_MSEC;
+    conf->retry = NGX_CONF_UNSET_MSEC;
+    conf->poll_timeout = NGX_CONF_UNSET_MSEC;
+    conf->envelope = NGX_CONF_UNSET;
+    conf->message_max_size = NGX_CONF_UNSET_SIZE;
+    conf->subscriber_limit = NGX_CONF_UNSET_UINT;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_rt_loc_conf_t *prev = parent;
+    ngx_http_rt_loc_conf_t *conf = child;
+
+    ngx_uint_t                i, *transport;
+    ngx_http_rt_zone_t      **zones;
+    ngx_http_rt_main_conf_t  *mcf;
+
+    if (conf->origin == NGX_CONF_UNSET_UINT) {
+        conf->origins = prev->origins;
+    }
+
+    ngx_conf_merge_uint_value(conf->origin, prev->origin,
+                              NGX_HTTP_RT_ORIGIN_SAME);
+
+    ngx_conf_merge_uint_value(conf->history_count, prev->history_count, 100);
+    ngx_conf_merge_sec_value(conf->history_age, prev->history_age, 3600);
+    ngx_conf_merge_value(conf->start, prev->start, 0);
+    ngx_conf_merge_uint_value(conf->slow, prev->slow, NGX_HTTP_RT_SLOW_GAP);
+    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
+    ngx_conf_merge_msec_value(conf->retry, prev->retry, 2000);
+    ngx_conf_merge_msec_value(conf->poll_timeout, prev->poll_timeout, 25000);
+    ngx_conf_merge_value(conf->envelope, prev->envelope, 0);
+    ngx_conf_merge_size_value(conf->message_max_size, prev->message_max_size,
+                              64 * 1024);
+    ngx_conf_merge_uint_value(conf->subscriber_limit, prev->subscriber_limit,
+                              0);
+
+    ngx_conf_merge_ptr_value(conf->transports, prev->transports, NULL);
+
+    if (conf->transports == NULL) {
+        conf->transports = ngx_array_create(cf->pool, NGX_HTTP_RT_TRANSPORTS,
+                                            sizeof(ngx_uint_t));
+        if (conf->transports == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        for (i = 0; i < NGX_HTTP_RT_TRANSPORTS; i++) {
+            transport = ngx_array_push(conf->transports);
+            *transport = i;
+        }
+    }
+
+    if (conf->publish == NULL && conf->subscribe == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_realtime_module);
+
+    if (mcf->zones.nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no \"realtime_zone\" is defined for "
+                           "\"realtime_publish\" or \"realtime_subscribe\"");
+        return NGX_CONF_ERROR;
+    }
+
+    zones = mcf->zones.elts;
+
+    if (conf->publish_zone == NULL) {
+        conf->publish_zone = zones[0]->shm_zone;
+    }
+
+    if (conf->subscribe_zone == NULL) {
+        conf->subscribe_zone = zones[0]->shm_zone;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_rt_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_init_module(ngx_cycle_t *cycle)
+{
+    return ngx_http_rt_bell_init_module(cycle);
+}
+
+
+static ngx_int_t
+ngx_http_rt_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                i;
+    ngx_http_rt_zone_t      **zones;
+    ngx_http_rt_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_realtime_module);
+
+    if (mcf == NULL || mcf->zones.nelts == 0
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    zones = mcf->zones.elts;
+
+    for (i = 0; i < mcf->zones.nelts; i++) {
+        if (ngx_http_rt_zone_init_process(zones[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_rt_bell_init_process(cycle);
+}
+
+
+static void
+ngx_http_rt_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                i;
+    ngx_http_rt_zone_t      **zones;
+    ngx_http_rt_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_realtime_module);
+
+    if (mcf == NULL) {
+        return;
+    }
+
+    zones = mcf->zones.elts;
+
+    for (i = 0; i < mcf->zones.nelts; i++) {
+        ngx_http_rt_subscriber_exit(zones[i]);
+        ngx_http_rt_zone_exit_process(zones[i]);
+    }
+}
