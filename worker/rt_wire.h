@@ -93,17 +93,22 @@
  *  SUBSCRIBE    n->d  ENGINE ENTITY FROM [WINDOW] [USER ADDRESS CONNECTION]
  *               Events of an entity from version FROM on (0 or 1: from the
  *               first one), then for ever.  FROM may be a version that is yet
- *               to come.
+ *               to come.  With an empty ENTITY: all events of the engine, or
+ *               of all engines if ENGINE is empty too; FROM is then a position
+ *               after which to begin: 0 the oldest kept, 2^64 - 1 now.
  *  EVENT        d->n  id of the SUBSCRIBE.  VERSION TIME BODY POSITION
+ *                     [ENGINE ENTITY] if the subscription has no entity
  *               BODY is one JSON object, {"version","time","type",...}, the
- *               same as in the query "history".  Versions ascend without
- *               holes: what was, and then, without a seam, what becomes.
+ *               same as in the query "history".  An entity's versions ascend
+ *               without holes: what was, and then, without a seam, what
+ *               becomes.
  *               Flag RT_WIRE_LIVE: it happened after the subscription had
  *               caught up.
  *  CONFIRM      n->d  id of the SUBSCRIBE.  VERSION
- *               All events up to VERSION have been passed on.  realtimed
- *               sends at most WINDOW (default RT_WIRE_WINDOW) events beyond
- *               the confirmed one, so a slow reader holds up only itself.
+ *               That many more events (a count, in the field VERSION) have
+ *               been passed on.  realtimed sends at most WINDOW (default
+ *               RT_WIRE_WINDOW) events that are not confirmed, so a slow
+ *               reader holds up only itself.
  *  UNSUBSCRIBE  n->d  id of the SUBSCRIBE.  No answer; EVENTs under way may
  *               still arrive and are to be ignored, as is any unknown id.
  *
@@ -131,8 +136,9 @@
  * a pure function of the record.  Publishing is a cursor on the journal:
  *
  * - (EPOCH, POSITION, INDEX) names a publication: the journal's incarnation,
- *   the record's seq, the publication's number within the record from 0.
- *   Positions ascend, not always by one.  POSITION 0 is before everything.
+ *   the record's place in it, the publication's number within the record from
+ *   0.  Positions ascend, never by one; nothing else may be read into them.
+ *   POSITION 0 is before everything.
  *
  * - The zone remembers, per EPOCH, the last (POSITION, INDEX) applied, in
  *   shared memory.  Under the zone's lock, in one step: if the new pair is

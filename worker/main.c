@@ -1,0 +1,608 @@
+/*
+ * realtimed: options, signals, the order of starting and stopping.
+ *
+ * Start: read the configuration, open the log, listen, write the pid file,
+ * drop privileges, open the journal and replay, start its threads, serve.
+ * The socket is there before the replay is done: who connects early waits in
+ * the backlog, and finds the truth.
+ *
+ * Stop (SIGTERM, SIGINT): no new connections, CLOSE to all, what is owed is
+ * synced and sent, a last snapshot, exit.
+ */
+
+
+#define _GNU_SOURCE                         /* setresuid() */
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rt_conf.h"
+#include "rt_log.h"
+
+
+#define RT_MAIN_EVICT_MS   1000             /* between looks at idle entities */
+#define RT_MAIN_SAVE_MS    5000             /* the zones' cursors */
+
+
+typedef struct {
+    rt_conf_t        conf;
+    rt_dispatch_t    dispatch;
+    rt_link_t        link;
+    const char      *file;                  /* -c */
+    const char      *listen;
+    const char      *data;
+
+    rt_poll_t        signals;
+    rt_timer_t       tick;
+    rt_timer_t       flush;
+    rt_timer_t       evict;
+    rt_timer_t       save;
+    rt_timer_t       drain;
+    rt_uint_t        stopping;
+    rt_uint_t        failed;
+} rt_main_t;
+
+
+static rt_main_t  rt_main;
+
+
+static void
+rt_main_usage(FILE *f)
+{
+    fprintf(f, "realtimed version: realtimed/" RT_VERSION "\n"
+            "usage: realtimed -c file [-t]\n"
+            "       realtimed --listen unix:PATH --data DIR\n\n"
+            "  -c, --config file   configuration file\n"
+            "  -t, --test          test the configuration and exit\n"
+            "  -l, --listen addr   unix:PATH, or ADDRESS:PORT for tests\n"
+            "  -d, --data dir      where the journal is\n"
+            "  -v, --version       show the version and exit\n"
+            "  -h, --help          this help\n");
+}
+
+
+static void
+rt_main_notify(const char *state)
+{
+    int                  fd;
+    char                *path;
+    socklen_t            len;
+    struct sockaddr_un   sun;
+
+    path = getenv("NOTIFY_SOCKET");
+
+    if (path == NULL || strlen(path) >= sizeof(sun.sun_path)) {
+        return;
+    }
+
+    memset(&sun, 0, sizeof(sun));
+    sun.sun_family = AF_UNIX;
+    strcpy(sun.sun_path, path);
+    len = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + strlen(path));
+
+    if (path[0] == '@') {
+        sun.sun_path[0] = '\0';
+    }
+
+    fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        return;
+    }
+
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+               (struct sockaddr *) &sun, len)
+        == -1)
+    {
+        rt_log(RT_LOG_WARN, errno, "sd_notify to \"%s\" failed", path);
+    }
+
+    close(fd);
+}
+
+
+static rt_int_t
+rt_main_configure(rt_conf_t *cf)
+{
+    rt_conf_defaults(cf);
+
+    if (rt_main.file && rt_conf_read(cf, rt_main.file) != RT_OK) {
+        return RT_ERROR;
+    }
+
+    if (rt_main.listen) {
+        snprintf(cf->listen, sizeof(cf->listen), "%s", rt_main.listen);
+    }
+
+    if (rt_main.data) {
+        snprintf(cf->data, sizeof(cf->data), "%s", rt_main.data);
+    }
+
+    return rt_conf_finish(cf);
+}
+
+
+static rt_int_t
+rt_main_pid_file(const char *path)
+{
+    int      fd;
+    char     text[32];
+    ssize_t  n;
+
+    if (path[0] == '\0') {
+        return RT_OK;
+    }
+
+    fd = open(path, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0644);
+
+    if (fd == -1) {
+        rt_log(RT_LOG_EMERG, errno, "open() \"%s\" failed", path);
+        return RT_ERROR;
+    }
+
+    n = snprintf(text, sizeof(text), "%d\n", (int) getpid());
+
+    if (write(fd, text, (size_t) n) != n) {
+        rt_log(RT_LOG_EMERG, errno, "write() to \"%s\" failed", path);
+        close(fd);
+        return RT_ERROR;
+    }
+
+    close(fd);
+
+    return RT_OK;
+}
+
+
+static rt_int_t
+rt_main_drop_privileges(const rt_conf_t *cf)
+{
+    struct passwd  *pw;
+
+    if (cf->user[0] == '\0' || geteuid() != 0) {
+        return RT_OK;
+    }
+
+    pw = getpwnam(cf->user);
+
+    if (pw == NULL) {
+        rt_log(RT_LOG_EMERG, 0, "there is no user \"%s\"", cf->user);
+        return RT_ERROR;
+    }
+
+    if (mkdir(cf->data, 0700) == 0
+        && chown(cf->data, pw->pw_uid, pw->pw_gid) == -1)
+    {
+        rt_log(RT_LOG_EMERG, errno, "chown() \"%s\" failed", cf->data);
+        return RT_ERROR;
+    }
+
+    if (strncmp(cf->listen, "unix:", 5) == 0
+        && chown(cf->listen + 5, pw->pw_uid,
+                 cf->group[0] ? (gid_t) -1 : pw->pw_gid)
+           == -1)
+    {
+        rt_log(RT_LOG_EMERG, errno, "chown() \"%s\" failed", cf->listen + 5);
+        return RT_ERROR;
+    }
+
+    if (initgroups(cf->user, pw->pw_gid) == -1
+        || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1
+        || setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1)
+    {
+        rt_log(RT_LOG_EMERG, errno, "becoming user \"%s\" failed", cf->user);
+        return RT_ERROR;
+    }
+
+    return RT_OK;
+}
+
+
+/* signals */
+
+static void
+rt_main_reload(void)
+{
+    rt_conf_t  *cf;
+
+    static rt_conf_t  new;
+
+    rt_log(RT_LOG_NOTICE, 0, "signal SIGHUP received, reloading");
+
+    if (rt_main_configure(&new) != RT_OK) {
+        rt_log(RT_LOG_ERR, 0, "the old configuration stays");
+        return;
+    }
+
+    cf = &rt_main.conf;
+
+    if (cf->log[0] && rt_log_open(cf->log) != RT_OK) {
+        rt_log(RT_LOG_ERR, 0, "the log could not be reopened");
+    }
+
+    /* what a running daemon can change; the rest needs a restart */
+
+    rt_log_level = new.log_level;
+    cf->log_level = new.log_level;
+
+    new.dispatch.journal = rt_main.dispatch.conf.journal;
+    rt_main.dispatch.conf = new.dispatch;
+
+    rt_main.link.conf.npeers = new.link.npeers;
+    memcpy(rt_main.link.conf.peers, new.link.peers, sizeof(new.link.peers));
+}
+
+
+static void
+rt_main_drained(rt_timer_t *t)
+{
+    (void) t;
+
+    rt_log(RT_LOG_WARN, 0, "stopping before all answers were taken");
+    rt_loop_stop();
+}
+
+
+static void
+rt_main_stop(void)
+{
+    if (rt_main.stopping) {
+        return;
+    }
+
+    rt_main.stopping = 1;
+    rt_main_notify("STOPPING=1");
+    rt_link_stop(&rt_main.link);
+    rt_timer_set(&rt_main.drain, RT_LINK_DRAIN_MS);
+}
+
+
+static void
+rt_main_children(void)
+{
+    int    status;
+    pid_t  pid;
+
+    for ( ;; ) {
+        pid = waitpid(-1, &status, WNOHANG);
+
+        if (pid <= 0) {
+            return;
+        }
+
+        if (pid == rt_main.dispatch.snapshot_pid) {
+            rt_dispatch_snapshot_exited(&rt_main.dispatch, status);
+
+            if (!rt_main.dispatch.snapshot_written) {
+                rt_link_snapshot_done(&rt_main.link, 0);
+            }
+        }
+    }
+}
+
+
+static void
+rt_main_signal(rt_poll_t *ev, uint32_t events)
+{
+    struct signalfd_siginfo  si;
+
+    (void) events;
+
+    while (read(ev->fd, &si, sizeof(si)) == sizeof(si)) {
+
+        switch (si.ssi_signo) {
+
+        case SIGHUP:
+        case SIGUSR1:
+            rt_main_reload();
+            break;
+
+        case SIGCHLD:
+            rt_main_children();
+            break;
+
+        default:
+            rt_log(RT_LOG_NOTICE, 0, "signal %u received, stopping",
+                   si.ssi_signo);
+            rt_main_stop();
+        }
+    }
+}
+
+
+static rt_int_t
+rt_main_signals(void)
+{
+    sigset_t  set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGCHLD);
+
+    signal(SIGPIPE, SIG_IGN);
+
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1) {
+        rt_log(RT_LOG_EMERG, errno, "sigprocmask() failed");
+        return RT_ERROR;
+    }
+
+    rt_main.signals.fd = signalfd(-1, &set, SFD_NONBLOCK|SFD_CLOEXEC);
+    rt_main.signals.handler = rt_main_signal;
+
+    if (rt_main.signals.fd == -1) {
+        rt_log(RT_LOG_EMERG, errno, "signalfd() failed");
+        return RT_ERROR;
+    }
+
+    return rt_poll_add(&rt_main.signals, EPOLLIN);
+}
+
+
+/* timers, and the end of a turn */
+
+static void
+rt_main_tick(rt_timer_t *t)
+{
+    (void) t;                               /* the end of the turn does it */
+}
+
+
+static void
+rt_main_flush(rt_timer_t *t)
+{
+    (void) t;
+
+    (void) rt_dispatch_flush(&rt_main.dispatch, 1);
+}
+
+
+static void
+rt_main_evict(rt_timer_t *t)
+{
+    rt_dispatch_evict(&rt_main.dispatch);
+    rt_timer_set(t, RT_MAIN_EVICT_MS);
+}
+
+
+static void
+rt_main_save(rt_timer_t *t)
+{
+    rt_publish_save(&rt_main.link);
+    rt_timer_set(t, RT_MAIN_SAVE_MS);
+}
+
+
+static void
+rt_main_turn(void *data)
+{
+    uint64_t        ms;
+    rt_uint_t       pending;
+    rt_dispatch_t  *d;
+
+    (void) data;
+
+    d = &rt_main.dispatch;
+
+    rt_dispatch_turn(d);
+    rt_timer_set(&rt_main.tick, rt_max(rt_dispatch_tick(d, 10000), 1));
+
+    rt_link_flush(&rt_main.link);
+
+    ms = rt_dispatch_flush(d, rt_main.stopping);
+
+    if (ms && (rt_main.flush.place == 0
+               || rt_main.flush.at_ms > rt_loop_now() + ms))
+    {
+        rt_timer_set(&rt_main.flush, ms);
+    }
+
+    pending = d->snapshot_written;
+    rt_dispatch_snapshot_commit(d);
+
+    if (pending && !d->snapshot_written) {
+        rt_link_snapshot_done(&rt_main.link, 1);
+        rt_loop_again();
+    }
+
+    if (d->conf.snapshot_events && d->since_snapshot >= d->conf.snapshot_events
+        && !rt_main.stopping)
+    {
+        (void) rt_dispatch_snapshot(d);
+    }
+
+    if (rt_main.stopping && rt_link_idle(&rt_main.link)
+        && d->journal.durable_seq == d->journal.next_seq - 1)
+    {
+        rt_loop_stop();
+    }
+}
+
+
+static rt_int_t
+rt_main_serve(void)
+{
+    rt_dispatch_t  *d;
+
+    d = &rt_main.dispatch;
+
+    if (rt_dispatch_open(d, &rt_main.conf.dispatch) != RT_OK) {
+        return RT_ERROR;
+    }
+
+    if (rt_journal_start(&d->journal) != RT_OK
+        || rt_link_start(&rt_main.link, d) != RT_OK)
+    {
+        return RT_ERROR;
+    }
+
+    rt_main.tick.handler = rt_main_tick;
+    rt_main.flush.handler = rt_main_flush;
+    rt_main.evict.handler = rt_main_evict;
+    rt_main.save.handler = rt_main_save;
+    rt_main.drain.handler = rt_main_drained;
+
+    rt_timer_set(&rt_main.tick, 1);
+    rt_timer_set(&rt_main.evict, RT_MAIN_EVICT_MS);
+    rt_timer_set(&rt_main.save, RT_MAIN_SAVE_MS);
+    rt_loop_before_sleep(rt_main_turn, NULL);
+
+    rt_log(RT_LOG_NOTICE, 0, "realtimed/" RT_VERSION " listens on %s",
+           rt_main.conf.listen);
+    rt_main_notify("READY=1");
+
+    rt_loop_run();
+
+    /* what is left */
+
+    if (rt_journal_stop(&d->journal, RT_LINK_DRAIN_MS) != RT_OK) {
+        rt_log(RT_LOG_CRIT, 0, "stopping, and the journal could not be "
+               "written: what was not answered is lost");
+        rt_main.failed = 1;
+
+    } else {
+        if (d->snapshot_pid) {
+            waitpid(d->snapshot_pid, NULL, 0);
+            d->snapshot_pid = 0;
+        }
+
+        d->snapshot_written = 0;
+
+        if (rt_dispatch_snapshot_now(d) == RT_ERROR) {
+            rt_log(RT_LOG_ERR, 0, "no last snapshot, the start will replay");
+        }
+    }
+
+    rt_main.link.sinks_changed = rt_main.link.nsinks != 0;
+    rt_publish_save(&rt_main.link);
+    rt_link_close(&rt_main.link);
+    rt_dispatch_close(d);
+
+    return rt_main.failed ? RT_ERROR : RT_OK;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int         c;
+    rt_int_t    rc;
+    rt_uint_t   test;
+    rt_conf_t  *cf;
+
+    static const struct option  options[] = {
+        { "config", required_argument, NULL, 'c' },
+        { "test", no_argument, NULL, 't' },
+        { "listen", required_argument, NULL, 'l' },
+        { "data", required_argument, NULL, 'd' },
+        { "version", no_argument, NULL, 'v' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 }
+    };
+
+    test = 0;
+    cf = &rt_main.conf;
+
+    for ( ;; ) {
+        c = getopt_long(argc, argv, "c:tl:d:vh", options, NULL);
+
+        if (c == -1) {
+            break;
+        }
+
+        switch (c) {
+        case 'c':
+            rt_main.file = optarg;
+            break;
+        case 't':
+            test = 1;
+            break;
+        case 'l':
+            rt_main.listen = optarg;
+            break;
+        case 'd':
+            rt_main.data = optarg;
+            break;
+        case 'v':
+            printf("realtimed version: realtimed/" RT_VERSION "\n");
+            return 0;
+        case 'h':
+            rt_main_usage(stdout);
+            return 0;
+        default:
+            rt_main_usage(stderr);
+            return 1;
+        }
+    }
+
+    if (optind < argc
+        || (rt_main.file == NULL && (!rt_main.listen || !rt_main.data)))
+    {
+        rt_main_usage(stderr);
+        return 1;
+    }
+
+    if (rt_main_configure(cf) != RT_OK) {
+        if (test) {
+            fprintf(stderr, "realtimed: configuration file %s test failed\n",
+                    rt_main.file ? rt_main.file : "");
+        }
+
+        return 1;
+    }
+
+    if (test) {
+        fprintf(stderr, "realtimed: configuration file %s test is "
+                "successful\n", rt_main.file ? rt_main.file : "");
+        return 0;
+    }
+
+    rt_log_level = cf->log_level;
+
+    if ((cf->log[0] && rt_log_open(cf->log) != RT_OK) || sodium_init() == -1) {
+        return 1;
+    }
+
+    if (rt_link_listen(&rt_main.link, &cf->link) != RT_OK) {
+        return 1;
+    }
+
+    if (cf->daemon && daemon(1, 0) == -1) {
+        rt_log(RT_LOG_EMERG, errno, "daemon() failed");
+        return 1;
+    }
+
+    if (rt_loop_init() != RT_OK || rt_main_signals() != RT_OK
+        || rt_main_pid_file(cf->pid) != RT_OK
+        || rt_main_drop_privileges(cf) != RT_OK)
+    {
+        return 1;
+    }
+
+    rc = rt_main_serve();
+
+    if (cf->pid[0]) {
+        unlink(cf->pid);
+    }
+
+    rt_loop_done();
+
+    rt_log(RT_LOG_NOTICE, 0, "exit");
+
+    return rc == RT_OK ? 0 : 1;
+}

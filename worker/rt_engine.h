@@ -1,0 +1,162 @@
+/*
+ * The engine contract: what a kind of state machine gives and gets.
+ *
+ * decide() reads state and input and says which events follow, or why not; it
+ * changes nothing.  apply() is the only thing that changes state; it cannot
+ * fail, and it is what a replay runs.  Neither sees a clock, a socket, chance
+ * or a pointer's value: time and seed come with the input.  So the same
+ * journal gives the same state, byte for byte.
+ *
+ * Everything else is written once around it, in rt_dispatch.c: whether the
+ * entity exists, the expected version, the idempotency table, the journal,
+ * ticks, history, the state at a version or a time, events, publication.
+ *
+ * docs/engines.md shows how to write one, the auction being the example.
+ */
+
+
+#ifndef _RT_ENGINE_H_INCLUDED_
+#define _RT_ENGINE_H_INCLUDED_
+
+
+#include "rt_core.h"
+#include "rt_json.h"
+
+
+#define RT_ENGINES_MAX        16            /* compiled in */
+#define RT_EVENTS_MAX         64            /* of one command */
+#define RT_SECRET_SIZE        32
+
+
+typedef enum {
+    RT_DURABLE_SYNC = 0,                    /* answered after fdatasync() */
+    RT_DURABLE_BATCH,                       /* answered at once, synced soon */
+    RT_DURABLE_NONE                         /* synced some time */
+} rt_durability_e;
+
+
+typedef struct {
+    uint64_t                time_ms;        /* the journal's time */
+    uint64_t                seed;           /* 64 bits of chance */
+    const u_char           *secret;         /* the daemon's, RT_SECRET_SIZE */
+    rt_str_t                entity;
+    rt_str_t                name;           /* of the command or query */
+    rt_str_t                user;           /* may be empty */
+    uint64_t                connection;
+    uint64_t                version;        /* of the entity, before */
+    rt_uint_t               tick;           /* the clock commands, not a user */
+
+    const rt_json_t        *json;           /* a command's body */
+    const rt_json_node_t   *data;
+    rt_str_t                args;           /* a query's, percent-encoded */
+} rt_input_t;
+
+
+typedef struct {
+    uint16_t                type;
+    uint8_t                 lift;
+    size_t                  start;          /* in rt_output_t.data */
+    size_t                  size;
+} rt_emitted_t;
+
+
+typedef struct {
+    rt_uint_t               status;         /* HTTP's */
+    rt_buf_t                body;           /* JSON */
+    rt_buf_t                data;           /* of the events */
+    rt_uint_t               n;
+    rt_emitted_t            events[RT_EVENTS_MAX];
+} rt_output_t;
+
+
+typedef struct {
+    uint64_t                time_ms;
+    uint64_t                version;        /* of the entity, after it */
+    uint16_t                type;
+    uint8_t                 lift;           /* the type's version */
+    rt_str_t                entity;
+    rt_str_t                data;
+} rt_event_t;
+
+
+typedef struct {
+    rt_buf_t                topic;
+    rt_buf_t                body;
+    const char             *event;          /* name, or NULL */
+} rt_message_t;
+
+
+typedef struct {
+    const char             *name;           /* in URLs and topics */
+    uint8_t                 id;             /* in the journal, for ever */
+    rt_durability_e         durability;
+    rt_uint_t               no_hash;        /* states too large to hash often */
+
+    /* an entity's state before its first event */
+    void                 *(*create)(void);
+    void                  (*destroy)(void *state);
+
+    /*
+     * A command; or, with in->tick, due() has come.  state is NULL for
+     * "create", and only then.  Events by rt_emit(), the answer in
+     * out->status and out->body; or rt_refuse(), and no events.
+     */
+    void                  (*decide)(const void *state, const rt_input_t *in,
+                              rt_output_t *out);
+
+    void                  (*apply)(void *state, const rt_event_t *ev);
+
+    void                  (*query)(const void *state, const rt_input_t *in,
+                              rt_output_t *out);
+
+    /* canonical: equal states give equal bytes */
+    void                  (*snapshot)(const void *state, rt_buf_t *b);
+    rt_int_t              (*restore)(void *state, rt_reader_t *r);
+
+    /* when the clock has something to say, ms since 1970; 0: never */
+    uint64_t              (*due)(const void *state);
+
+    /* the event's public JSON members: "type":"bid","price":150 */
+    void                  (*describe)(const rt_event_t *ev, rt_buf_t *b);
+
+    /*
+     * The event's index-th message, 0 when there are no more.  A pure
+     * function of the event, for it runs again after a restart.
+     */
+    rt_uint_t             (*publish)(const rt_event_t *ev, rt_uint_t index,
+                              rt_message_t *m);
+
+    /*
+     * Upcaster: an event of an older version of its type becomes one of
+     * today's, the new data in b.  NULL if no type ever changed.
+     */
+    void                  (*lift)(rt_event_t *ev, rt_buf_t *b);
+} rt_engine_t;
+
+
+extern const rt_engine_t  *rt_engines[];    /* NULL at the end */
+
+const rt_engine_t *rt_engine_by_name(rt_str_t name);
+const rt_engine_t *rt_engine_by_id(rt_uint_t id);
+
+/* for decide(): an event; data is copied */
+void rt_emit(rt_output_t *out, uint16_t type, uint8_t lift, const void *data,
+    size_t size);
+
+/* for decide() and query(): the answer is no */
+void rt_refuse(rt_output_t *out, rt_uint_t status, const char *code,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* for query(): an argument, decoded into buf; RT_DECLINED: not given */
+rt_int_t rt_arg(rt_str_t args, const char *name, u_char *buf, size_t size,
+    size_t *len);
+
+/* RT_OK, RT_DECLINED: not given, RT_ERROR: not a number up to 2^63 - 1 */
+rt_int_t rt_arg_number(rt_str_t args, const char *name, int64_t *n);
+
+
+/* from the engines' files */
+extern const rt_engine_t  rt_auction_engine;
+
+
+#endif /* _RT_ENGINE_H_INCLUDED_ */

@@ -1,0 +1,85 @@
+/*
+ * The entity table: every instance of every engine, by engine and name.
+ *
+ * An entity that is idle may be evicted: its state goes, what is kept says
+ * where its events are, and the next use replays them.
+ */
+
+
+#ifndef _RT_ENTITY_H_INCLUDED_
+#define _RT_ENTITY_H_INCLUDED_
+
+
+#include "rt_engine.h"
+
+
+/* each so many versions the address of an event is kept: 8 bytes a mark */
+#define RT_ENTITY_MARK  256
+
+
+typedef struct rt_entity_s        rt_entity_t;
+typedef struct rt_subscription_s  rt_subscription_t;
+
+
+struct rt_entity_s {
+    const rt_engine_t   *engine;
+    void                *state;             /* owner; NULL: evicted */
+    uint64_t             hash;
+    uint64_t             version;
+    uint64_t             first_addr;        /* of its first event */
+    uint64_t             last_addr;         /* of its last event */
+    uint64_t             last_seq;
+    uint64_t             used_ms;
+
+    uint64_t             due_ms;            /* 0: not in the heap */
+    size_t               place;             /* in the heap, from 1 */
+
+    uint64_t            *marks;             /* of versions 256, 512, ... */
+    uint32_t             nmarks;
+    uint32_t             max_marks;
+
+    rt_subscription_t   *subscriptions;     /* a list */
+    rt_entity_t         *dirty_next;        /* has new events to tell */
+    rt_uint_t            dirty;
+
+    uint32_t             name_len;
+    u_char               name[];
+};
+
+
+typedef struct {
+    rt_entity_t        **slots;             /* open addressing */
+    size_t               mask;
+    size_t               n;
+
+    rt_entity_t        **heap;              /* by due_ms, from 1 */
+    size_t               heap_n;
+    size_t               heap_max;
+} rt_entities_t;
+
+
+void rt_entities_init(rt_entities_t *t);
+void rt_entities_free(rt_entities_t *t);
+
+rt_entity_t *rt_entity_find(rt_entities_t *t, const rt_engine_t *engine,
+    rt_str_t name);
+rt_entity_t *rt_entity_add(rt_entities_t *t, const rt_engine_t *engine,
+    rt_str_t name);
+
+/* its new place among those that are due; 0: it is not */
+void rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms);
+
+/* an event of that version lies there */
+void rt_entity_note(rt_entity_t *e, uint64_t version, uint64_t addr,
+    uint64_t seq);
+
+static inline rt_str_t
+rt_entity_name(const rt_entity_t *e)
+{
+    rt_str_t  s = { e->name_len, e->name };
+
+    return s;
+}
+
+
+#endif /* _RT_ENTITY_H_INCLUDED_ */

@@ -1,0 +1,148 @@
+/*
+ * Reads and writes that do not end early, and the table they go through.
+ */
+
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "rt_io.h"
+
+
+static int
+rt_io_open(const char *path, int flags, mode_t mode)
+{
+    return open(path, flags, mode);
+}
+
+
+rt_io_t  rt_io = { rt_io_open, pread, pwrite, fdatasync, rename };
+
+
+rt_int_t
+rt_io_write(int fd, const void *buf, size_t size, off_t offset)
+{
+    ssize_t        n;
+    const u_char  *p;
+
+    p = buf;
+
+    while (size) {
+        n = rt_io.pwrite(fd, p, size, offset);
+
+        if (n == -1) {
+            if (errno == EINTR) {
+                continue;
+            }
+
+            return RT_ERROR;
+        }
+
+        if (n == 0) {
+            errno = ENOSPC;
+            return RT_ERROR;
+        }
+
+        p += n;
+        size -= (size_t) n;
+        offset += n;
+    }
+
+    return RT_OK;
+}
+
+
+ssize_t
+rt_io_read(int fd, void *buf, size_t size, off_t offset)
+{
+    size_t   done;
+    ssize_t  n;
+
+    for (done = 0; done < size; done += (size_t) n) {
+        n = rt_io.pread(fd, (u_char *) buf + done, size - done,
+                        offset + (off_t) done);
+
+        if (n == -1) {
+            if (errno == EINTR) {
+                n = 0;
+                continue;
+            }
+
+            return -1;
+        }
+
+        if (n == 0) {
+            break;
+        }
+    }
+
+    return (ssize_t) done;
+}
+
+
+rt_int_t
+rt_io_sync(int fd)
+{
+    while (rt_io.fdatasync(fd) == -1) {
+        if (errno != EINTR) {
+            return RT_ERROR;
+        }
+    }
+
+    return RT_OK;
+}
+
+
+rt_int_t
+rt_io_sync_dir(const char *path)
+{
+    int       fd;
+    rt_int_t  rc;
+
+    fd = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return RT_ERROR;
+    }
+
+    rc = fsync(fd) == -1 ? RT_ERROR : RT_OK;
+    close(fd);
+
+    return rc;
+}
+
+
+rt_int_t
+rt_io_replace(const char *dir, const char *name, const void *data, size_t size,
+    mode_t mode)
+{
+    int   fd, err;
+    char  path[PATH_MAX], aside[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    snprintf(aside, sizeof(aside), "%s/%s.new", dir, name);
+
+    fd = rt_io.open(aside, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, mode);
+
+    if (fd == -1) {
+        return RT_ERROR;
+    }
+
+    if (rt_io_write(fd, data, size, 0) != RT_OK || rt_io_sync(fd) != RT_OK) {
+        err = errno;
+        close(fd);
+        unlink(aside);
+        errno = err;
+        return RT_ERROR;
+    }
+
+    close(fd);
+
+    if (rt_io.rename(aside, path) == -1) {
+        return RT_ERROR;
+    }
+
+    return rt_io_sync_dir(dir);
+}

@@ -1,0 +1,43 @@
+/*
+ * The seam between the journal and the disk.
+ *
+ * All that the journal and the snapshots do to files goes through this table,
+ * so that a test can put short writes, EINTR, ENOSPC, EIO and a slow
+ * fdatasync() underneath and see the promises kept.
+ */
+
+
+#ifndef _RT_IO_H_INCLUDED_
+#define _RT_IO_H_INCLUDED_
+
+
+#include "rt_core.h"
+
+
+typedef struct {
+    int        (*open)(const char *path, int flags, mode_t mode);
+    ssize_t    (*pread)(int fd, void *buf, size_t size, off_t offset);
+    ssize_t    (*pwrite)(int fd, const void *buf, size_t size, off_t offset);
+    int        (*fdatasync)(int fd);
+    int        (*rename)(const char *from, const char *to);
+} rt_io_t;
+
+
+extern rt_io_t  rt_io;              /* the system's, unless a test says so */
+
+
+/* all of it or RT_ERROR with errno; interrupted and short writes go on */
+rt_int_t rt_io_write(int fd, const void *buf, size_t size, off_t offset);
+
+/* how much there was, or -1 */
+ssize_t rt_io_read(int fd, void *buf, size_t size, off_t offset);
+
+rt_int_t rt_io_sync(int fd);
+rt_int_t rt_io_sync_dir(const char *path);
+
+/* a whole file at once: written aside, synced, renamed */
+rt_int_t rt_io_replace(const char *dir, const char *name, const void *data,
+    size_t size, mode_t mode);
+
+
+#endif /* _RT_IO_H_INCLUDED_ */

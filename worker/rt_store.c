@@ -1,0 +1,540 @@
+/*
+ * State from disk and to disk: the start, and snapshots.
+ *
+ * A snapshot is written by a child process, which has the state of one moment
+ * by fork() while the parent goes on.  It gets its name only when the journal
+ * is on disk up to its seq: a snapshot never knows more than the journal.
+ *
+ * The start takes the newest snapshot whose checksum is right and replays the
+ * records after it.
+ */
+
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rt_dispatch.h"
+#include "rt_io.h"
+#include "rt_log.h"
+#include "rt_snapshot.h"
+
+
+#define RT_STORE_NICE  10                   /* of the child */
+
+
+void
+rt_dispatch_defaults(rt_dispatch_conf_t *conf)
+{
+    rt_uint_t  i;
+
+    memset(conf, 0, sizeof(rt_dispatch_conf_t));
+
+    conf->entities_max = RT_ENTITIES_MAX;
+    conf->idem_max = RT_IDEM_MAX;
+    conf->idem_bytes = RT_IDEM_BYTES;
+    conf->idem_age_ms = RT_IDEM_AGE_MS;
+    conf->snapshot_events = RT_SNAPSHOT_EVENTS;
+    conf->idle_ms = RT_IDLE_MS;
+
+    for (i = 0; i < 256; i++) {
+        conf->durability[i] = -1;
+    }
+}
+
+
+void
+rt_dispatch_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
+{
+    memset(d, 0, sizeof(rt_dispatch_t));
+
+    d->conf = *conf;
+    rt_entities_init(&d->entities);
+    rt_idem_init(&d->idems, conf->idem_max, conf->idem_bytes,
+                 conf->idem_age_ms);
+}
+
+
+/* sealing keys are derived from it; it is never in the journal */
+
+static rt_int_t
+rt_store_secret(rt_dispatch_t *d)
+{
+    int      fd;
+    char     path[PATH_MAX];
+    ssize_t  n;
+
+    snprintf(path, sizeof(path), "%s/secret", d->conf.journal.dir);
+
+    fd = rt_io.open(path, O_RDONLY|O_CLOEXEC, 0);
+
+    if (fd != -1) {
+        n = rt_io_read(fd, d->secret, RT_SECRET_SIZE, 0);
+        close(fd);
+
+        if (n != RT_SECRET_SIZE) {
+            rt_log(RT_LOG_EMERG, 0, "\"%s\" is too short", path);
+            return RT_ERROR;
+        }
+
+        return RT_OK;
+    }
+
+    if (errno != ENOENT) {
+        rt_log(RT_LOG_EMERG, errno, "open() \"%s\" failed", path);
+        return RT_ERROR;
+    }
+
+    randombytes_buf(d->secret, RT_SECRET_SIZE);
+
+    if (rt_io_replace(d->conf.journal.dir, "secret", d->secret,
+                      RT_SECRET_SIZE, 0600)
+        != RT_OK)
+    {
+        rt_log(RT_LOG_EMERG, errno, "writing \"%s\" failed", path);
+        return RT_ERROR;
+    }
+
+    return RT_OK;
+}
+
+
+static void
+rt_store_entity(rt_entity_t *e, rt_buf_t *b)
+{
+    size_t    at;
+    uint32_t  i;
+
+    rt_buf_put8(b, e->engine->id);
+    rt_buf_put_str(b, rt_entity_name(e));
+    rt_buf_put64(b, e->version);
+    rt_buf_put64(b, e->first_addr);
+    rt_buf_put64(b, e->last_addr);
+    rt_buf_put64(b, e->last_seq);
+    rt_buf_put64(b, e->used_ms);
+    rt_buf_put32(b, e->nmarks);
+
+    for (i = 0; i < e->nmarks; i++) {
+        rt_buf_put64(b, e->marks[i]);
+    }
+
+    rt_buf_put8(b, e->state != NULL);
+
+    if (e->state == NULL) {
+        return;                             /* evicted: its events are kept */
+    }
+
+    at = rt_buf_size(b);
+    rt_buf_put32(b, 0);
+
+    e->engine->snapshot(e->state, b);
+
+    rt_set32(b->pos + at, (uint32_t) (rt_buf_size(b) - at - 4));
+}
+
+
+static rt_int_t
+rt_store_write(rt_dispatch_t *d)
+{
+    size_t                i;
+    rt_snapshot_head_t    head;
+    rt_snapshot_writer_t  w;
+
+    head.epoch = d->journal.epoch;
+    head.seq = d->snapshot_seq;
+    head.addr = d->snapshot_addr;
+    head.time_ms = d->journal.last_time;
+
+    if (rt_snapshot_create(&w, d->conf.journal.dir, &head) != RT_OK) {
+        return RT_ERROR;
+    }
+
+    rt_buf_put64(&w.buf, d->since_hash);
+    rt_idem_save(&d->idems, &w.buf);
+    rt_buf_put64(&w.buf, d->entities.n);
+
+    for (i = 0; i <= d->entities.mask; i++) {
+        if (d->entities.slots[i]) {
+            rt_store_entity(d->entities.slots[i], &w.buf);
+            rt_snapshot_flush(&w);
+        }
+    }
+
+    return rt_snapshot_finish(&w);
+}
+
+
+static rt_int_t
+rt_store_load_entity(rt_dispatch_t *d, rt_reader_t *r)
+{
+    rt_str_t            name, state;
+    uint32_t            i, n;
+    rt_reader_t         sr;
+    rt_entity_t        *e;
+    const rt_engine_t  *engine;
+
+    engine = rt_engine_by_id(rt_read8(r));
+    name = rt_read_str(r);
+
+    if (r->bad || engine == NULL) {
+        return RT_ERROR;
+    }
+
+    e = rt_entity_add(&d->entities, engine, name);
+
+    e->version = rt_read64(r);
+    e->first_addr = rt_read64(r);
+    e->last_addr = rt_read64(r);
+    e->last_seq = rt_read64(r);
+    e->used_ms = rt_read64(r);
+
+    n = rt_read32(r);
+
+    if ((uint64_t) (r->last - r->pos) < (uint64_t) n * 8) {
+        return RT_ERROR;
+    }
+
+    e->nmarks = n;
+    e->max_marks = n;
+    e->marks = n ? rt_malloc(n * sizeof(uint64_t)) : NULL;
+
+    for (i = 0; i < n; i++) {
+        e->marks[i] = rt_read64(r);
+    }
+
+    if (rt_read8(r) == 0) {
+        return r->bad ? RT_ERROR : RT_OK;
+    }
+
+    state = rt_read_str(r);
+    rt_reader_init(&sr, state.data, state.len);
+
+    e->state = engine->create();
+
+    if (r->bad || engine->restore(e->state, &sr) != RT_OK || sr.bad
+        || sr.pos != sr.last)
+    {
+        return RT_ERROR;
+    }
+
+    rt_entity_set_due(&d->entities, e, engine->due(e->state));
+
+    return RT_OK;
+}
+
+
+rt_int_t
+rt_dispatch_load(rt_dispatch_t *d, rt_reader_t *r)
+{
+    uint64_t  n;
+
+    d->since_hash = rt_read64(r);
+
+    if (rt_idem_restore(&d->idems, r) != RT_OK) {
+        return RT_ERROR;
+    }
+
+    for (n = rt_read64(r); n; n--) {
+        if (rt_store_load_entity(d, r) != RT_OK) {
+            return RT_ERROR;
+        }
+    }
+
+    return r->bad || r->pos != r->last ? RT_ERROR : RT_OK;
+}
+
+
+static rt_int_t
+rt_store_replay(void *data, const rt_record_t *rec)
+{
+    return rt_dispatch_replay(data, rec);
+}
+
+
+/* the newest good one; RT_DECLINED: none, replay everything */
+
+static rt_int_t
+rt_store_newest(rt_dispatch_t *d, rt_snapshot_head_t *head)
+{
+    u_char       *data;
+    uint64_t      seqs[RT_SNAPSHOTS_MAX];
+    rt_int_t      rc;
+    rt_uint_t     i, n;
+    rt_reader_t   body;
+
+    n = rt_snapshot_list(d->conf.journal.dir, seqs, RT_SNAPSHOTS_MAX);
+
+    for (i = 0; i < n; i++) {
+
+        if (rt_snapshot_load(d->conf.journal.dir, seqs[i], head, &data, &body)
+            != RT_OK)
+        {
+            rt_log(RT_LOG_WARN, 0, "passing over the snapshot at seq %llu",
+                   (unsigned long long) seqs[i]);
+            continue;
+        }
+
+        rc = rt_dispatch_load(d, &body);
+        free(data);
+
+        if (rc != RT_OK) {
+            rt_log(RT_LOG_EMERG, 0, "the snapshot at seq %llu is whole but "
+                   "not understood: is this realtimed older than the one "
+                   "that wrote it", (unsigned long long) seqs[i]);
+            return RT_ERROR;
+        }
+
+        return RT_OK;
+    }
+
+    return RT_DECLINED;
+}
+
+
+rt_int_t
+rt_dispatch_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
+{
+    rt_int_t             rc;
+    uint64_t             start, addr, seq;
+    rt_scan_result_t     res;
+    rt_snapshot_head_t   head;
+
+    start = rt_time_us();
+
+    rt_dispatch_init(d, conf);
+
+    if (rt_journal_open(&d->journal, &conf->journal) != RT_OK) {
+        rt_entities_free(&d->entities);
+        rt_idem_free(&d->idems);
+        return RT_ERROR;
+    }
+
+    if (rt_store_secret(d) != RT_OK) {
+        goto failed;
+    }
+
+    rc = rt_store_newest(d, &head);
+
+    if (rc == RT_ERROR) {
+        goto failed;
+    }
+
+    addr = rt_journal_first(&d->journal);
+    seq = 1;
+
+    if (rc == RT_OK) {
+        addr = head.addr;
+        seq = head.seq + 1;
+        d->snapshot_addr = head.addr;
+        d->snapshot_seq = head.seq;
+
+    } else if (d->journal.first_segment > 1) {
+        rt_log(RT_LOG_EMERG, 0, "the journal begins at %08u.seg, and there is "
+               "no good snapshot for what was before",
+               d->journal.first_segment);
+        goto failed;
+    }
+
+    if (rt_journal_recover(&d->journal, addr, seq, &res, rt_store_replay, d)
+        != RT_OK)
+    {
+        rt_log(RT_LOG_EMERG, 0, "journal in \"%s\" %s%s", conf->journal.dir,
+               res.error, res.damaged ? "; see realtimectl journal repair"
+                                      : "");
+        goto failed;
+    }
+
+    if (rc == RT_OK) {
+        d->journal.last_time = rt_max(d->journal.last_time, head.time_ms);
+    }
+
+    if (res.torn) {
+        rt_log(RT_LOG_WARN, 0, "torn tail cut at %08u.seg:%u, after seq %llu",
+               d->journal.segment, d->journal.offset,
+               (unsigned long long) d->journal.next_seq - 1);
+    }
+
+    d->stats.replayed = res.records;
+    d->stats.start_us = rt_time_us() - start;
+
+    rt_dispatch_turn(d);
+
+    rt_log(RT_LOG_NOTICE, 0, "%zu entities at seq %llu, %llu records replayed "
+           "in %llu ms", d->entities.n,
+           (unsigned long long) d->journal.next_seq - 1,
+           (unsigned long long) res.records,
+           (unsigned long long) d->stats.start_us / 1000);
+
+    return RT_OK;
+
+failed:
+
+    rt_dispatch_close(d);
+
+    return RT_ERROR;
+}
+
+
+void
+rt_dispatch_close(rt_dispatch_t *d)
+{
+    rt_journal_close(&d->journal);
+    rt_entities_free(&d->entities);
+    rt_idem_free(&d->idems);
+    rt_buf_free(&d->out.body);
+    rt_buf_free(&d->out.data);
+    rt_buf_free(&d->scratch);
+    rt_buf_free(&d->lifted);
+}
+
+
+/* snapshots of a running daemon */
+
+static rt_int_t
+rt_store_begin(rt_dispatch_t *d)
+{
+    if (d->snapshot_pid || d->snapshot_written || d->journal.next_seq == 1) {
+        return RT_DECLINED;
+    }
+
+    d->snapshot_floor = d->snapshot_addr;
+    d->snapshot_seq = d->journal.next_seq - 1;
+    d->snapshot_addr = rt_addr(d->journal.segment, d->journal.offset);
+    d->since_snapshot = 0;
+
+    return RT_OK;
+}
+
+
+rt_int_t
+rt_dispatch_snapshot(rt_dispatch_t *d)
+{
+    pid_t  pid;
+
+    if (rt_store_begin(d) != RT_OK) {
+        return RT_DECLINED;
+    }
+
+    pid = fork();
+
+    if (pid == -1) {
+        rt_log(RT_LOG_ERR, errno, "fork() for a snapshot failed");
+        d->stats.snapshots_failed++;
+        return RT_ERROR;
+    }
+
+    if (pid == 0) {
+        if (nice(RT_STORE_NICE) == -1) {
+            errno = 0;                      /* slower for others, no more */
+        }
+
+        _exit(rt_store_write(d) == RT_OK ? 0 : 1);
+    }
+
+    d->snapshot_pid = pid;
+
+    return RT_OK;
+}
+
+
+static void
+rt_store_retain(rt_dispatch_t *d)
+{
+    uint32_t  keep;
+    uint64_t  addr, segments;
+
+    if (d->conf.retain_bytes == 0 || d->snapshot_floor == 0) {
+        return;
+    }
+
+    /* what the older snapshot needs, and what zones have not confirmed */
+
+    segments = d->conf.retain_bytes / d->journal.conf.segment_size + 1;
+    keep = d->journal.segment > segments
+           ? d->journal.segment - (uint32_t) segments : 0;
+
+    addr = rt_min(rt_addr(keep, 0), d->snapshot_floor);
+
+    if (d->publish_floor) {
+        addr = rt_min(addr, d->publish_floor);
+    }
+
+    rt_journal_retain(&d->journal, addr);
+}
+
+
+void
+rt_dispatch_snapshot_exited(rt_dispatch_t *d, int status)
+{
+    d->snapshot_pid = 0;
+
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        rt_log(RT_LOG_ERR, 0, "the snapshot at seq %llu failed",
+               (unsigned long long) d->snapshot_seq);
+        rt_snapshot_abandon(d->conf.journal.dir, d->snapshot_seq);
+        d->snapshot_addr = d->snapshot_floor;
+        d->stats.snapshots_failed++;
+        return;
+    }
+
+    d->snapshot_written = 1;
+}
+
+
+rt_uint_t
+rt_dispatch_snapshot_pending(const rt_dispatch_t *d)
+{
+    return d->snapshot_pid || d->snapshot_written;
+}
+
+
+void
+rt_dispatch_snapshot_commit(rt_dispatch_t *d)
+{
+    if (!d->snapshot_written || d->journal.durable_seq < d->snapshot_seq) {
+        return;
+    }
+
+    d->snapshot_written = 0;
+
+    if (rt_snapshot_commit(d->conf.journal.dir, d->snapshot_seq) != RT_OK) {
+        d->snapshot_addr = d->snapshot_floor;
+        d->stats.snapshots_failed++;
+        return;
+    }
+
+    d->stats.snapshots++;
+    rt_log(RT_LOG_INFO, 0, "snapshot at seq %llu",
+           (unsigned long long) d->snapshot_seq);
+
+    rt_store_retain(d);
+}
+
+
+rt_int_t
+rt_dispatch_snapshot_now(rt_dispatch_t *d)
+{
+    uint64_t   seqs[RT_SNAPSHOTS_MAX];
+    rt_uint_t  n;
+
+    n = rt_snapshot_list(d->conf.journal.dir, seqs, RT_SNAPSHOTS_MAX);
+
+    if (n && seqs[0] == d->journal.next_seq - 1) {
+        return RT_OK;                       /* nothing has happened since */
+    }
+
+    if (rt_store_begin(d) != RT_OK) {
+        return RT_DECLINED;
+    }
+
+    if (rt_store_write(d) != RT_OK) {
+        rt_snapshot_abandon(d->conf.journal.dir, d->snapshot_seq);
+        return RT_ERROR;
+    }
+
+    return rt_snapshot_commit(d->conf.journal.dir, d->snapshot_seq);
+}
