@@ -27,7 +27,9 @@ int __lsan_is_turned_off(void);
 const char *
 __asan_default_options(void)
 {
-    return "allocator_may_return_null=1";
+    /* every nginx module has an ngx_modules[] of its own */
+
+    return "detect_odr_violation=0:allocator_may_return_null=1";
 }
 
 

@@ -83,7 +83,7 @@ SKIP: {
     my %documented = map { $_ => 1 }
         map { /^#+ .*?\b(realtime_\w+)/ ? $1 : () }
         lines('docs/directives.md');
-    my @directives = map { /\{ ngx_string\("(realtime_\w+)"\)/ ? $1 : () }
+    my @directives = map { /\{ ngx_string\("(realtime_\w+)"\),$/ ? $1 : () }
         lines($file);
 
     ok(@directives, 'directives are found');
