@@ -1,0 +1,850 @@
+/*
+ * Dispatch over a real journal: random commands compared with a slow and
+ * obvious model; after each, now and then, the daemon is reopened, with and
+ * without a snapshot, and must be what it was.  Idempotency, versions, states
+ * of the past, eviction, damaged snapshots.
+ *
+ * Sources: worker/engine/rt_auction.c worker/rt_engine.c worker/rt_json.c
+ * Sources: worker/rt_core.c worker/rt_log.c worker/rt_dispatch.c
+ * Sources: worker/rt_history.c worker/rt_store.c worker/rt_entity.c
+ * Sources: worker/rt_idem.c worker/rt_journal.c worker/rt_recover.c
+ * Sources: worker/rt_snapshot.c worker/rt_io.c worker/rt_crc32c.c
+ * Sources: worker/rt_loop.c
+ * Libs: -lyajl -lsodium -lpthread
+ */
+
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <sodium.h>
+
+#include <rt_dispatch.h>
+#include <rt_log.h>
+#include <rt_snapshot.h>
+
+
+static char                 dir[64];
+static rt_dispatch_t        d;
+static rt_dispatch_conf_t   conf;
+static rt_answer_t          a;
+static char                 text[262144];
+static uint64_t             now;
+
+
+static int
+setup(void **state)
+{
+    (void) state;
+
+    rt_log_level = 0;
+    strcpy(dir, "/tmp/rt_dispatch_XXXXXX");
+    rt_dispatch_defaults(&conf);
+    conf.journal.dir = dir;
+    conf.journal.segment_size = RT_SEGMENT_SIZE_MIN;
+    conf.journal.buffer_size = RT_SEGMENT_SIZE_MIN;
+    conf.idem_max = 50;
+
+    return sodium_init() == -1 || mkdtemp(dir) == NULL;
+}
+
+
+static int
+teardown(void **state)
+{
+    DIR            *h;
+    char            path[512];
+    struct dirent  *de;
+
+    (void) state;
+
+    h = opendir(dir);
+
+    while (h && (de = readdir(h)) != NULL) {
+        snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+        unlink(path);
+    }
+
+    if (h) {
+        closedir(h);
+    }
+
+    return rmdir(dir);
+}
+
+
+static void
+up(void)
+{
+    assert_int_equal(rt_dispatch_open(&d, &conf), RT_OK);
+    assert_int_equal(rt_journal_start(&d.journal), RT_OK);
+    now = rt_max(now, d.journal.last_time);
+}
+
+
+static void
+down(rt_uint_t snapshot)
+{
+    assert_int_equal(rt_journal_stop(&d.journal, 20000), RT_OK);
+
+    if (snapshot) {
+        assert_int_equal(rt_dispatch_snapshot_now(&d), RT_OK);
+    }
+
+    rt_dispatch_close(&d);
+}
+
+
+static void
+sync_all(void)
+{
+    while (d.journal.durable_seq != d.journal.next_seq - 1) {
+        rt_dispatch_flush(&d, 1);
+        rt_journal_notified(&d.journal);
+        usleep(50);
+    }
+}
+
+
+static rt_str_t
+str(const char *s)
+{
+    rt_str_t  r;
+
+    r.data = (const u_char *) s;
+    r.len = strlen(s);
+
+    return r;
+}
+
+
+static rt_uint_t
+ask(rt_uint_t query, const char *entity, const char *name, const char *user,
+    const char *body, const char *key, int64_t expect)
+{
+    rt_request_t  rq;
+
+    memset(&rq, 0, sizeof(rq));
+
+    rq.query = query;
+    rq.engine = str("auction");
+    rq.entity = str(entity);
+    rq.name = str(name);
+    rq.user = str(user);
+    rq.key = str(key);
+    rq.body = str(query ? "" : body);
+    rq.args = str(query ? body : "");
+    rq.has_expect = expect >= 0;
+    rq.expect = (uint64_t) expect;
+
+    d.clock_ms = now;
+
+    while (rt_dispatch(&d, &rq, &a) == RT_AGAIN) {
+        sync_all();
+    }
+
+    snprintf(text, sizeof(text), "%.*s", (int) a.body.len, a.body.data);
+
+    return a.status;
+}
+
+#define command(e, n, u, b)  ask(0, e, n, u, b, "", -1)
+#define query(e, n, args)    ask(1, e, n, "", args, "", -1)
+
+
+/* the model: bids in a list, everything found by looking at all of them */
+
+#define MODEL_BIDDERS  6
+#define MODEL_BIDS     4096
+
+typedef struct {
+    int      user;
+    int64_t  amount;
+    int64_t  max;
+    int      gone;
+} model_bid_t;
+
+
+typedef struct {
+    int          kind;                      /* 0 english, 1 sealed, 2 vickrey */
+    int64_t      start, reserve, increment;
+    int64_t      price;
+    int          leader;
+    int          n;
+    model_bid_t  bids[MODEL_BIDS];
+} model_t;
+
+
+/* the standing of a user: his greatest max, and the first bid that had it */
+
+static int
+model_best(model_t *m, int user)
+{
+    int  i, best;
+
+    best = -1;
+
+    for (i = 0; i < m->n; i++) {
+        if (m->bids[i].user == user && !m->bids[i].gone
+            && (best < 0 || m->bids[i].max > m->bids[best].max))
+        {
+            best = i;
+        }
+    }
+
+    return best;
+}
+
+
+static void
+model_top(model_t *m, int *first, int *second)
+{
+    int  i, u, b;
+    int  order[MODEL_BIDDERS], n;
+
+    n = 0;
+
+    for (u = 0; u < MODEL_BIDDERS; u++) {
+        b = model_best(m, u);
+
+        if (b < 0) {
+            continue;
+        }
+
+        for (i = n++; i > 0
+             && (m->bids[b].max > m->bids[order[i - 1]].max
+                 || (m->bids[b].max == m->bids[order[i - 1]].max
+                     && b < order[i - 1])); i--)
+        {
+            order[i] = order[i - 1];
+        }
+
+        order[i] = b;
+    }
+
+    *first = n > 0 ? order[0] : -1;
+    *second = n > 1 ? order[1] : -1;
+}
+
+
+static int64_t
+model_min(model_t *m)
+{
+    return m->leader < 0 ? m->start : m->price + m->increment;
+}
+
+
+/* returns the status */
+
+static rt_uint_t
+model_bid(model_t *m, int user, int64_t amount, int64_t max)
+{
+    int      first, second, was, i;
+    int64_t  price, mine;
+
+    if (m->kind) {
+        if (amount < m->start) {
+            return 409;
+        }
+
+        for (i = 0; i < m->n; i++) {
+            m->bids[i].gone |= m->bids[i].user == user;
+        }
+
+        max = amount;
+
+    } else {
+        i = model_best(m, user);
+        mine = i < 0 ? -1 : m->bids[i].max;
+
+        if (amount < (m->leader == user && max > mine && max > amount
+                      ? m->price : model_min(m)))
+        {
+            return 409;
+        }
+    }
+
+    m->bids[m->n].user = user;
+    m->bids[m->n].amount = amount;
+    m->bids[m->n].max = max;
+    m->bids[m->n++].gone = 0;
+
+    if (m->kind) {
+        return 201;
+    }
+
+    was = m->leader;
+    model_top(m, &first, &second);
+    m->leader = m->bids[first].user;
+
+    price = m->price;
+
+    if (m->leader == user) {
+        price = rt_max(price, amount);
+    }
+
+    if (!(was == user && m->leader == user) && second >= 0) {
+        price = rt_max(price, rt_min(m->bids[first].max,
+                                     m->bids[second].max + m->increment));
+    }
+
+    if (m->bids[first].max >= m->reserve && m->leader == user) {
+        price = rt_max(price, m->reserve);
+    }
+
+    m->price = price;
+
+    return 201;
+}
+
+
+static rt_uint_t
+model_retract(model_t *m, int user)
+{
+    int  i, first, second, any, last;
+
+    any = 0;
+
+    for (i = 0; i < m->n; i++) {
+        if (m->bids[i].user == user && !m->bids[i].gone) {
+            m->bids[i].gone = 1;
+            any = 1;
+        }
+    }
+
+    if (!any) {
+        return 404;
+    }
+
+    if (m->kind) {
+        return 200;
+    }
+
+    model_top(m, &first, &second);
+    m->price = m->start;
+    m->leader = -1;
+
+    if (first >= 0) {
+        m->leader = m->bids[first].user;
+        last = first;
+
+        for (i = 0; i < m->n; i++) {
+            if (m->bids[i].user == m->leader && !m->bids[i].gone) {
+                last = i;                   /* the newest visible amount */
+            }
+        }
+
+        if (second >= 0) {
+            m->price = rt_min(m->bids[first].max,
+                              m->bids[second].max + m->increment);
+        }
+
+        m->price = rt_max(m->price, m->bids[last].amount);
+
+        if (m->bids[first].max >= m->reserve) {
+            m->price = rt_max(m->price, m->reserve);
+        }
+    }
+
+    return 200;
+}
+
+
+static void
+model_end(model_t *m, int *winner, int64_t *paid)
+{
+    int  first, second;
+
+    model_top(m, &first, &second);
+    *winner = -1;
+    *paid = 0;
+
+    if (first < 0 || m->bids[first].max < m->reserve) {
+        return;
+    }
+
+    if (m->kind == 0) {
+        if (m->price >= m->reserve) {
+            *winner = m->leader;
+            *paid = m->price;
+        }
+
+        return;
+    }
+
+    *winner = m->bids[first].user;
+    *paid = m->bids[first].max;
+
+    if (m->kind == 2) {
+        *paid = rt_max(m->start, m->reserve);
+
+        if (second >= 0) {
+            *paid = rt_max(*paid, m->bids[second].max);
+        }
+    }
+}
+
+
+static unsigned
+dice(unsigned n)
+{
+    static uint64_t  x = 88172645463325252ull;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+
+    return (unsigned) (x >> 33) % n;
+}
+
+
+static void
+part(const char *s)
+{
+    if (strstr(text, s) == NULL) {
+        fail_msg("no %s in %s", s, text);
+    }
+}
+
+
+static void
+compare(model_t *m, const char *entity)
+{
+    char  want[128];
+
+    assert_int_equal(query(entity, "state", ""), 200);
+
+    if (m->kind) {
+        part("\"price\":null,\"leader\":null");
+        return;
+    }
+
+    if (m->leader < 0) {
+        sprintf(want, "\"price\":%lld,\"leader\":null", (long long) m->price);
+    } else {
+        sprintf(want, "\"price\":%lld,\"leader\":\"u%d\"",
+                (long long) m->price, m->leader);
+    }
+
+    part(want);
+    sprintf(want, "\"minimum\":%lld,", (long long) model_min(m));
+    part(want);
+}
+
+
+#define ROUNDS     40
+#define AUCTIONS   5
+#define STEPS      400
+#define REMEMBER   64
+
+static void
+test_model(void **state)
+{
+    int         round, step, i, user, winner;
+    char        name[32], body[128], who[8], want[128];
+    char        kept[REMEMBER][2048], kept_name[REMEMBER][32];
+    int64_t     amount, max, paid;
+    uint64_t    hash, versions[REMEMBER];
+    rt_uint_t   status, nkept;
+    model_t    *m, *models;
+
+    static const char  *kinds[] = { "english", "sealed", "vickrey" };
+
+    (void) state;
+
+    models = calloc(AUCTIONS, sizeof(model_t));
+    now = rt_time_ms();
+    up();
+
+    for (round = 0; round < ROUNDS; round++) {
+
+        nkept = 0;
+
+        for (i = 0; i < AUCTIONS; i++) {
+            m = &models[i];
+            memset(m, 0, offsetof(model_t, bids));
+            m->kind = i < 3 ? 0 : i - 2;
+            m->start = 1 + dice(200);
+            m->reserve = dice(2) ? 0 : dice(3000);
+            m->increment = 1 + dice(60);
+            m->price = m->start;
+            m->leader = -1;
+
+            sprintf(name, "r%d-%d", round, i);
+            sprintf(body, "{\"kind\":\"%s\",\"start\":%lld,\"reserve\":%lld,"
+                    "\"increment\":%lld,\"ends_in_ms\":100000}",
+                    kinds[m->kind], (long long) m->start,
+                    (long long) m->reserve, (long long) m->increment);
+            assert_int_equal(command(name, "create", "", body), 201);
+        }
+
+        for (step = 0; step < STEPS; step++) {
+            i = (int) dice(AUCTIONS);
+            m = &models[i];
+            sprintf(name, "r%d-%d", round, i);
+
+            user = (int) dice(MODEL_BIDDERS);
+            sprintf(who, "u%d", user);
+            now += dice(3);
+
+            if (dice(25) == 0) {
+                status = command(name, "retract", who, "{}");
+                assert_int_equal(status, model_retract(m, user));
+
+            } else {
+                amount = m->kind ? (int64_t) dice(4000)
+                         : model_min(m) + (int) dice(120) - 40;
+                amount = rt_max(amount, 0);
+                max = amount + (dice(2) ? (int) dice(500) : 0);
+
+                sprintf(body, "{\"amount\":%lld,\"max\":%lld}",
+                        (long long) amount, (long long) max);
+                status = command(name, "bid", who, body);
+                assert_int_equal(status, model_bid(m, user, amount, max));
+            }
+
+            if (dice(10) == 0) {
+                compare(m, name);
+            }
+
+            if (dice(40) == 0 && nkept < REMEMBER) {
+                (void) query(name, "state", "");
+                versions[nkept] = a.version;
+                strcpy(kept_name[nkept], name);
+                snprintf(kept[nkept++], 2048, "%.*s",
+                         (int) (strstr(text, "\"starts_at\"") - text), text);
+            }
+
+            if (dice(800) == 0) {
+                hash = rt_dispatch_hash(&d);
+                down(dice(2));
+                up();
+                assert_true(rt_dispatch_hash(&d) == hash);
+            }
+        }
+
+        /* the past is what it was, from the journal */
+
+        while (nkept--) {
+            sprintf(body, "version=%llu",
+                    (unsigned long long) versions[nkept]);
+            assert_int_equal(query(kept_name[nkept], "at", body), 200);
+            assert_true(a.version == versions[nkept]);
+            part(kept[nkept]);
+        }
+
+        now += 100000;
+
+        for (i = 0; i < AUCTIONS; i++) {
+            sprintf(name, "r%d-%d", round, i);
+            model_end(&models[i], &winner, &paid);
+            (void) query(name, "state", "");
+            part("\"state\":\"closed\"");
+
+            if (winner < 0) {
+                part("\"winner\":null,\"paid\":null");
+                continue;
+            }
+
+            sprintf(want, "\"winner\":\"u%d\",\"paid\":%lld}", winner,
+                    (long long) paid);
+            part(want);
+        }
+    }
+
+    hash = rt_dispatch_hash(&d);
+    down(0);
+    up();
+    assert_true(rt_dispatch_hash(&d) == hash);
+    down(0);
+    free(models);
+}
+
+
+static void
+test_idempotency(void **state)
+{
+    int       i;
+    char      first[512], key[32];
+    uint64_t  version, seq;
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("i", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":100000}"), 201);
+
+    assert_int_equal(ask(0, "i", "bid", "ann", "{\"amount\":5}", "k", -1), 201);
+    strcpy(first, text);
+    version = a.version;
+    seq = a.needs_seq;
+    assert_int_equal(a.repeated, 0);
+
+    /* again: at once, later, after a restart, with a snapshot */
+
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(ask(0, "i", "bid", "ann", "{\"amount\":5}", "k", -1),
+                         201);
+        assert_int_equal(a.repeated, 1);
+        assert_true(a.version == version);
+        assert_string_equal(text, first);
+
+        if (i < 3) {
+            assert_true(a.needs_seq == seq);
+            down(i > 1);
+            up();
+        }
+    }
+
+    /* another body, another user, another entity */
+
+    assert_int_equal(ask(0, "i", "bid", "ann", "{\"amount\":6}", "k", -1), 422);
+    assert_int_equal(ask(0, "i", "bid", "bob", "{\"amount\":6}", "k", -1), 201);
+    assert_int_equal(a.repeated, 0);
+
+    /* a refusal, too, is the first answer */
+
+    assert_int_equal(ask(0, "i", "bid", "cat", "{\"amount\":6}", "r", -1), 409);
+    assert_int_equal(command("i", "retract", "bob", "{}"), 200);
+    assert_int_equal(ask(0, "i", "bid", "cat", "{\"amount\":6}", "r", -1), 409);
+    assert_int_equal(a.repeated, 1);
+
+    /* bounded: the oldest go */
+
+    for (i = 0; i < 60; i++) {
+        sprintf(key, "key-%d", i);
+        (void) ask(0, "i", "bid", "ann", "{\"amount\":1}", key, -1);
+        assert_true(d.idems.next - d.idems.first <= 50);
+    }
+
+    assert_int_equal(ask(0, "i", "bid", "ann", "{\"amount\":1}", "key-59", -1),
+                     409);
+    assert_int_equal(a.repeated, 1);
+    (void) ask(0, "i", "bid", "ann", "{\"amount\":7}", "k", -1);
+    assert_int_equal(a.repeated, 0);
+
+    /* and too old ones */
+
+    now += conf.idem_age_ms + 1;
+    (void) ask(0, "i", "bid", "ann", "{\"amount\":1}", "key-59", -1);
+    assert_int_equal(a.repeated, 0);
+
+    down(0);
+    up();
+    assert_true(d.idems.next - d.idems.first <= 50);
+    down(0);
+}
+
+
+static void
+test_versions(void **state)
+{
+    uint64_t  then;
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+
+    assert_int_equal(ask(0, "v", "create", "", "{\"kind\":\"english\","
+                         "\"start\":1,\"ends_in_ms\":9000}", "", 1), 412);
+    assert_int_equal(ask(0, "v", "create", "", "{\"kind\":\"english\","
+                         "\"start\":1,\"ends_in_ms\":9000}", "", 0), 201);
+    assert_int_equal(a.version, 1);
+    assert_int_equal(command("v", "create", "", "{}"), 409);
+    assert_int_equal(ask(0, "v", "bid", "ann", "{\"amount\":2}", "", 2), 412);
+    assert_int_equal(a.version, 1);
+    assert_int_equal(ask(0, "v", "bid", "ann", "{\"amount\":2}", "", 1), 201);
+    assert_int_equal(a.version, 2);
+    then = now;
+    now += 1000;
+    assert_int_equal(ask(0, "v", "bid", "bob", "{\"amount\":3}", "", 2), 201);
+
+    assert_int_equal(query("v", "at", "version=2"), 200);
+    part("\"leader\":\"ann\"");
+    assert_int_equal(query("v", "at", "version=4"), 404);
+    assert_int_equal(query("v", "at", "version=0"), 404);
+    assert_int_equal(query("v", "at", "version=x"), 400);
+    assert_int_equal(query("v", "at", "version=99999999999999999999"), 400);
+    assert_int_equal(query("v", "at", ""), 400);
+    sprintf(text, "time=%llu", (unsigned long long) then + 999);
+    assert_int_equal(query("v", "at", text), 200);
+    part("\"leader\":\"ann\"");
+    assert_int_equal(a.version, 2);
+    sprintf(text, "time=%llu", (unsigned long long) then - 1);
+    assert_int_equal(query("v", "at", text), 404);
+
+    assert_int_equal(query("v", "history", "from=3"), 200);
+    part("{\"events\":[{\"version\":3,");
+    assert_int_equal(query("v", "history", "from=4"), 200);
+    assert_string_equal(text, "{\"events\":[]}");
+
+    assert_int_equal(query("nobody", "state", ""), 404);
+    assert_int_equal(query("v", "what", ""), 404);
+    assert_int_equal(command("a/b", "create", "", "{}"), 400);
+    assert_int_equal(command("\x01", "create", "", "{}"), 400);
+    assert_int_equal(command("\xc3", "create", "", "{}"), 400);
+    assert_int_equal(command("v", "bid", "ann", "{\"amount\":"), 400);
+    part("at byte");
+
+    down(0);
+}
+
+
+/* many events of one entity: marks, pages, history from anywhere */
+
+static void
+test_long_history(void **state)
+{
+    int       i;
+    char      body[64], want[64];
+    uint64_t  hash;
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("l", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":100000000}"), 201);
+    assert_int_equal(command("other", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":100000000}"), 201);
+
+    for (i = 2; i <= 9000; i++) {
+        sprintf(body, "{\"amount\":%d}", i);
+        assert_int_equal(command("l", "bid", i % 2 ? "ann" : "bob", body), 201);
+        assert_int_equal(a.version, i);
+
+        if (i % 3 == 0) {
+            (void) command("other", "bid", "ann", body);
+        }
+
+        now += i % 2;
+    }
+
+    for (i = 1; i < 9000; i += 257) {
+        sprintf(body, "version=%d", i);
+        assert_int_equal(query("l", "at", body), 200);
+        sprintf(want, "\"price\":%d,", i);
+        part(want);
+
+        sprintf(body, "from=%d&limit=2", i);
+        assert_int_equal(query("l", "history", body), 200);
+        sprintf(want, "{\"events\":[{\"version\":%d,", i);
+        part(want);
+    }
+
+    assert_true(d.journal.stats.records == 0 || d.journal.segment > 0);
+
+    /* hashes are in the journal, and the replay agrees with them */
+
+    hash = rt_dispatch_hash(&d);
+    down(0);
+    up();
+    assert_true(rt_dispatch_hash(&d) == hash);
+
+    /* the clock closes both, then they are idle */
+
+    now += 200000000;
+    d.clock_ms = now;
+    assert_int_equal(rt_dispatch_tick(&d, 5000), 5000);
+    assert_int_equal(command("e", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":1}"), 201);
+    now += 1;
+    d.clock_ms = now;
+    (void) rt_dispatch_tick(&d, 5000);
+    sync_all();
+    hash = rt_dispatch_hash(&d);
+
+    now += conf.idle_ms + 1;
+    d.clock_ms = now;
+
+    for (i = 0; i < 10; i++) {
+        rt_dispatch_evict(&d);
+    }
+
+    assert_int_equal(d.stats.evicted, 2);   /* "l" is too long */
+    down(1);
+    up();
+    assert_int_equal(query("e", "state", ""), 200);
+    part("\"state\":\"closed\"");
+    assert_int_equal(d.stats.reloaded, 1);
+    assert_true(rt_dispatch_hash(&d) == hash);
+    down(0);
+}
+
+
+static void
+test_bad_snapshot(void **state)
+{
+    int        fd, i;
+    char       path[512], body[64];
+    u_char     c;
+    uint64_t   seqs[8], hash;
+    rt_uint_t  n;
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("s", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":1000000}"), 201);
+
+    for (i = 1; i < 6; i++) {
+        sprintf(body, "{\"amount\":%d}", i);
+        assert_int_equal(command("s", "bid", "ann", body), 201);
+        hash = rt_dispatch_hash(&d);
+        down(1);
+        up();
+        assert_int_equal(d.stats.replayed, 0);
+    }
+
+    down(0);
+
+    n = rt_snapshot_list(dir, seqs, 8);
+    assert_int_equal(n, RT_SNAPSHOTS);
+    assert_true(seqs[0] > seqs[1]);
+
+    /* flipped: the one before; both: everything */
+
+    for (i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/snapshot-%020llu", dir,
+                 (unsigned long long) seqs[i]);
+        fd = open(path, O_RDWR);
+        assert_int_equal(pread(fd, &c, 1, 60), 1);
+        c ^= 4;
+        assert_int_equal(pwrite(fd, &c, 1, 60), 1);
+        close(fd);
+
+        up();
+        assert_int_equal(d.stats.replayed, i == 0 ? 1 : 6);
+        assert_true(rt_dispatch_hash(&d) == hash);
+        down(0);
+    }
+}
+
+
+#define dispatch_test(t)  cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        dispatch_test(test_model),
+        dispatch_test(test_idempotency),
+        dispatch_test(test_versions),
+        dispatch_test(test_long_history),
+        dispatch_test(test_bad_snapshot)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
