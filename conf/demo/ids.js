@@ -70,7 +70,7 @@ export async function position(topic) {
 
 
 const MEANING = {
-    400: 'The server did not understand it',
+    400: 'Not accepted',
     401: 'The server wants to know who you are',
     403: 'The server does not allow it',
     404: 'There is no such address on the server',
