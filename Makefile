@@ -109,7 +109,7 @@ endef
 define nginx_make
 	+@flock $2 $(MAKE) $(if $(V),,-s) $(jobs) -C $1 \
 		-f $(abspath $2)/Makefile $3
-	@cmp -s $2/$4 $5 || { echo "new: $5"; cp $2/$4 $5; }
+	@cmp -s $2/$4 $5 || { echo "new: $5"; cp $2/$4 $5.new; mv $5.new $5; }
 endef
 
 comma :=	,
