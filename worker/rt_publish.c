@@ -204,7 +204,7 @@ rt_sink_get(rt_link_t *l, rt_wire_str_t name)
     s->name_len = name.len;
 
     rt_sink_seek(l, s, 0, 0);
-    s->cursor = l->dispatch->journal.durable_addr;
+    s->cursor = rt_max(l->dispatch->journal.durable_addr, s->cursor);
 
     l->sinks_changed = 1;
     rt_publish_save(l);
@@ -566,12 +566,14 @@ rt_publish_subscribe(rt_conn_t *c, const rt_wire_frame_t *f)
 
     } else {
         l->many++;
-        sub->cursor = rt_max(from, rt_journal_first(&l->dispatch->journal));
+        sub->cursor = rt_journal_first(&l->dispatch->journal);
 
         if (from == UINT64_MAX) {
-            sub->cursor = l->dispatch->journal.durable_addr;
+            sub->cursor = rt_max(l->dispatch->journal.durable_addr,
+                                 sub->cursor);
 
         } else if (from) {
+            sub->cursor = rt_max(from, sub->cursor);
             sub->version = from;            /* the position it comes after */
         }
     }
