@@ -92,12 +92,13 @@ test-packages:
 
 # nginx, and modules for it.  Its own makefile knows which files are out of
 # date; configure runs anew when config, the list of files or a flag changes.
+# Locks, for another make may be at work in the same directory.
 
 # $(call configure,source,objects,cc options,ld options,more options)
 define configure
 	@mkdir -p $2
 	@echo "configuring $2"
-	@cd $1 && bash -c '. $(NGINX_FLAGS) && ./configure \
+	@cd $1 && flock $(abspath $2) bash -c '. $(NGINX_FLAGS) && ./configure \
 		"$${NGX_CONF_FLAGS[@]}" --with-cc="$(CC)" \
 		--with-cc-opt="$3" --with-ld-opt="$4" \
 		--builddir=$(abspath $2) $5' > $(abspath $2)/configure.log 2>&1 \
