@@ -21,6 +21,7 @@
 #include "ngx_http_rt_message.h"
 #include "ngx_http_rt_pattern.h"
 #include "ngx_http_rt_topic.h"
+#include "ngx_http_rt_ws_extension.h"
 
 
 /* topics of one subscriber */
@@ -28,6 +29,9 @@
 
 /* what a reader gets at a time, unless one message is larger */
 #define NGX_HTTP_RT_BATCH_SIZE     (64 * 1024)
+
+/* what a long-poll gets at most, unless one message is larger */
+#define NGX_HTTP_RT_POLL_SIZE      (1024 * 1024)
 
 /* how long delivery may keep the event loop to itself */
 #define NGX_HTTP_RT_SLICE_MS       4
@@ -69,6 +73,10 @@ typedef enum {
     NGX_HTTP_RT_ENC_POLL,
     NGX_HTTP_RT_ENC_WS,
     NGX_HTTP_RT_ENC_WS_JSON,
+    NGX_HTTP_RT_ENC_WS_DEFLATE,
+    NGX_HTTP_RT_ENC_WS_JSON_DEFLATE,
+    NGX_HTTP_RT_ENC_WS_DEFLATE_SMALL,
+    NGX_HTTP_RT_ENC_WS_JSON_DEFLATE_SMALL,
     NGX_HTTP_RT_ENCODINGS
 } ngx_http_rt_encoding_e;
 
@@ -148,11 +156,18 @@ struct ngx_http_rt_zone_s {
 };
 
 
+typedef struct {
+    ngx_int_t                      level;
+    size_t                         min;     /* smaller ones go as they are */
+} ngx_http_rt_deflate_t;
+
+
 /* encoded messages, shared by all who stand at the same place */
 
 struct ngx_http_rt_buffer_s {
     ngx_uint_t                     refs;
     ngx_uint_t                     messages;
+    ngx_http_rt_deflate_t          deflate;
     ngx_uint_t                     encoding;
     u_char                        *pos;
     u_char                        *last;
@@ -174,6 +189,7 @@ struct ngx_http_rt_audience_s {
 
     ngx_uint_t                     count;   /* subscriptions, live or not */
     ngx_uint_t                     encodings[NGX_HTTP_RT_ENCODINGS];
+    ngx_http_rt_deflate_t          deflate; /* of the last to come */
 
     ngx_queue_t                    live;    /* subscriptions */
     ngx_queue_t                    queue;   /* in zone->dirty */
@@ -204,6 +220,11 @@ struct ngx_http_rt_subscription_s {
     uint64_t                       pos;     /* where to read on, when behind */
     ngx_http_rt_gap_e              gap;     /* to be told, up to seq */
 };
+
+
+#define ngx_http_rt_batch_size(s)                                             \
+    ((s)->protocol->transport == NGX_HTTP_RT_POLL                             \
+     ? NGX_HTTP_RT_POLL_SIZE : NGX_HTTP_RT_BATCH_SIZE)
 
 
 /* what a protocol is */
@@ -245,6 +266,7 @@ typedef struct {
 typedef struct {
     uint64_t                       pos;     /* or POS_LOOK: by the cursor */
     uint64_t                       seq;     /* the bounds serve up to here */
+    uint64_t                       end;     /* of the ring when it came */
     ngx_uint_t                     nbounds;
     ngx_http_rt_bound_t           *bounds;  /* by cell */
     ngx_http_rt_history_t          history;
@@ -264,6 +286,7 @@ struct ngx_http_rt_subscriber_s {
     ngx_queue_t                    behind;  /* in zone->behind or ->ended */
 
     uint64_t                       cursor;  /* has all of its topics so far */
+    uint64_t                       came_at; /* the zone's seq when it came */
     ngx_http_rt_id_t              *came;    /* NULL or &came_id: with an id */
     ngx_http_rt_id_t               came_id; /* of another epoch */
     ngx_http_rt_scan_t            *scan;    /* with patterns, to catch up */
@@ -326,11 +349,17 @@ typedef struct {
     ngx_msec_t                     poll_timeout;
     ngx_flag_t                     envelope;
     size_t                         message_max_size;
+    ngx_uint_t                     message_rate;    /* per second * 1000 */
+    ngx_uint_t                     message_burst;
     ngx_uint_t                     subscriber_limit;
+    ngx_flag_t                     deflate_on;
+    ngx_http_rt_deflate_t          deflate;
+    ngx_msec_t                     conflate;
+    ngx_msec_t                     debounce;
 } ngx_http_rt_loc_conf_t;
 
 
-#define NGX_HTTP_RT_START_OLDEST   -1   /* else how many messages back */
+#define NGX_HTTP_RT_START_OLDEST   -2   /* else how many messages back */
 
 #define NGX_HTTP_RT_ORIGIN_SAME    0
 #define NGX_HTTP_RT_ORIGIN_ANY     1
@@ -347,6 +376,7 @@ typedef struct {
     ngx_uint_t                     subscribers;
     ngx_http_rt_subscriber_t      *subscriber;
     void                          *publish;
+    ngx_http_rt_ws_deflate_t       deflate;
     ngx_int_t                      rc;      /* of an answer given within */
     ngx_uint_t                     messages;
     ngx_uint_t                     gaps;
@@ -410,10 +440,19 @@ ngx_int_t ngx_http_rt_buffer_add(ngx_http_rt_buffer_t **b,
     ngx_http_rt_message_t *m);
 ngx_int_t ngx_http_rt_buffer_add_gap(ngx_http_rt_buffer_t **b,
     ngx_http_rt_gap_t *gap);
+ngx_uint_t ngx_http_rt_buffer_takes_objects(ngx_uint_t encoding);
 ngx_int_t ngx_http_rt_buffer_add_object(ngx_http_rt_buffer_t **b,
     u_char *json, size_t len, const char *event, u_char *id, size_t id_len);
 void ngx_http_rt_buffer_finish(ngx_http_rt_buffer_t *b);
 void ngx_http_rt_buffer_release(ngx_http_rt_buffer_t *b);
+
+
+/* ngx_http_rt_deflate.c */
+
+size_t ngx_http_rt_deflate(ngx_uint_t small, ngx_int_t level,
+    const u_char *src, size_t len, u_char *dst);
+ngx_int_t ngx_http_rt_inflate(u_char *src, size_t len, size_t max,
+    ngx_str_t *dst);
 
 
 /* ngx_http_rt_read.c */
@@ -511,6 +550,7 @@ extern const ngx_http_rt_protocol_t  ngx_http_rt_ws;
 
 ngx_int_t ngx_http_rt_ws_check(ngx_http_request_t *r);
 ngx_uint_t ngx_http_rt_ws_envelope(ngx_http_request_t *r);
+ngx_uint_t ngx_http_rt_ws_deflate(ngx_http_request_t *r);
 
 
 /* ngx_http_rt_status.c */

@@ -30,8 +30,9 @@ static ngx_int_t ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
 void
 ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
 {
-    ngx_int_t              rc;
-    ngx_http_rt_buffer_t  *b;
+    ngx_int_t                rc;
+    ngx_http_rt_buffer_t    *b;
+    ngx_http_rt_loc_conf_t  *rlcf;
 
     if (s->live || s->blocked || s->closing || s->ended) {
         return;
@@ -42,6 +43,9 @@ ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
         ngx_http_rt_subscriber_end(s, NGX_ERROR);
         return;
     }
+
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+    b->deflate = rlcf->deflate;
 
     rc = ngx_http_rt_catchup_start(s, &b);
 
@@ -170,13 +174,18 @@ static ngx_int_t
 ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 {
     size_t                       size;
-    uint64_t                     next[NGX_HTTP_RT_TOPICS_MAX], pos, from;
+    uint64_t                     next[NGX_HTTP_RT_TOPICS_MAX];
+    uint64_t                     pos, from, upto;
     ngx_int_t                    rc;
     ngx_uint_t                   i, least, reason;
     ngx_http_rt_start_t          start;
     ngx_http_rt_record_t         rec;
     ngx_http_rt_message_t        m;
     ngx_http_rt_subscription_t  *sub;
+
+    /* what was there when it came need not wait for the process's walk */
+
+    upto = ngx_max(s->zone->seq, s->came_at);
 
     size = 0;
     least = 0;
@@ -232,8 +241,8 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
             }
         }
 
-        if (next[least] > s->zone->seq) {
-            s->cursor = ngx_max(s->cursor, s->zone->seq);
+        if (next[least] > upto) {
+            s->cursor = ngx_max(s->cursor, upto);
             return NGX_OK;
         }
 
@@ -263,7 +272,7 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
         size += rec.size;
 
-        if (size >= NGX_HTTP_RT_BATCH_SIZE) {
+        if (size >= ngx_http_rt_batch_size(s)) {
             return NGX_AGAIN;
         }
     }

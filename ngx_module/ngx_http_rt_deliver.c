@@ -413,6 +413,8 @@ ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a)
                 if (a->buffers[i] == NULL) {
                     continue;
                 }
+
+                a->buffers[i]->deflate = a->deflate;
             }
 
             if (ngx_http_rt_buffer_add(&a->buffers[i], &m) != NGX_OK) {

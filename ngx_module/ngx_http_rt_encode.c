@@ -29,6 +29,8 @@ typedef struct {
                           const char *event, const u_char *id, size_t id_len);
     unsigned      chunked:1;
     unsigned      array:1;
+    unsigned      deflate:1;
+    unsigned      small:1;       /* the window */
 } ngx_http_rt_encoding_t;
 
 
@@ -41,6 +43,9 @@ static u_char *ngx_http_rt_encode_ws(u_char *p,
 static size_t ngx_http_rt_encode_ws_json_size(const ngx_http_rt_message_t *m);
 static u_char *ngx_http_rt_encode_ws_json(u_char *p,
     const ngx_http_rt_message_t *m);
+
+static u_char *ngx_http_rt_encode_deflate(u_char *frame, u_char *last,
+    ngx_uint_t small, ngx_int_t level);
 
 static u_char *ngx_http_rt_encode_object_sse(u_char *p, const u_char *json,
     size_t len, const char *event, const u_char *id, size_t id_len);
@@ -56,39 +61,55 @@ static ngx_http_rt_encoding_t  ngx_http_rt_encodings[] = {
 
     /* NGX_HTTP_RT_ENC_SSE */
     { ngx_http_rt_sse_size, ngx_http_rt_sse_write,
-      ngx_http_rt_encode_object_sse, 0, 0 },
+      ngx_http_rt_encode_object_sse, 0, 0, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_SSE_CHUNKED */
     { ngx_http_rt_sse_size, ngx_http_rt_sse_write,
-      ngx_http_rt_encode_object_sse, 1, 0 },
+      ngx_http_rt_encode_object_sse, 1, 0, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_SSE_JSON */
     { ngx_http_rt_sse_json_size, ngx_http_rt_sse_json_write,
-      ngx_http_rt_encode_object_sse, 0, 0 },
+      ngx_http_rt_encode_object_sse, 0, 0, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_SSE_JSON_CHUNKED */
     { ngx_http_rt_sse_json_size, ngx_http_rt_sse_json_write,
-      ngx_http_rt_encode_object_sse, 1, 0 },
+      ngx_http_rt_encode_object_sse, 1, 0, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_STREAM */
     { ngx_http_rt_encode_line_size, ngx_http_rt_encode_line,
-      ngx_http_rt_encode_object_line, 0, 0 },
+      ngx_http_rt_encode_object_line, 0, 0, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_STREAM_CHUNKED */
     { ngx_http_rt_encode_line_size, ngx_http_rt_encode_line,
-      ngx_http_rt_encode_object_line, 1, 0 },
+      ngx_http_rt_encode_object_line, 1, 0, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_POLL */
     { ngx_http_rt_json_size, ngx_http_rt_json_write,
-      ngx_http_rt_encode_object, 0, 1 },
+      ngx_http_rt_encode_object, 0, 1, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_WS */
     { ngx_http_rt_encode_ws_size, ngx_http_rt_encode_ws,
-      NULL, 0, 0 },
+      NULL, 0, 0, 0, 0 },
 
     /* NGX_HTTP_RT_ENC_WS_JSON */
     { ngx_http_rt_encode_ws_json_size, ngx_http_rt_encode_ws_json,
-      ngx_http_rt_encode_object_ws, 0, 0 }
+      ngx_http_rt_encode_object_ws, 0, 0, 0, 0 },
+
+    /* NGX_HTTP_RT_ENC_WS_DEFLATE */
+    { ngx_http_rt_encode_ws_size, ngx_http_rt_encode_ws,
+      NULL, 0, 0, 1, 0 },
+
+    /* NGX_HTTP_RT_ENC_WS_JSON_DEFLATE */
+    { ngx_http_rt_encode_ws_json_size, ngx_http_rt_encode_ws_json,
+      ngx_http_rt_encode_object_ws, 0, 0, 1, 0 },
+
+    /* NGX_HTTP_RT_ENC_WS_DEFLATE_SMALL */
+    { ngx_http_rt_encode_ws_size, ngx_http_rt_encode_ws,
+      NULL, 0, 0, 1, 1 },
+
+    /* NGX_HTTP_RT_ENC_WS_JSON_DEFLATE_SMALL */
+    { ngx_http_rt_encode_ws_json_size, ngx_http_rt_encode_ws_json,
+      ngx_http_rt_encode_object_ws, 0, 0, 1, 1 }
 };
 
 
@@ -119,6 +140,8 @@ ngx_http_rt_buffer_create(ngx_uint_t encoding, size_t size)
     b->refs = 1;
     b->messages = 0;
     b->encoding = encoding;
+    b->deflate.level = 1;
+    b->deflate.min = 0;
     b->pos = b->start + NGX_HTTP_RT_BUFFER_HEAD;
     b->last = b->pos;
     b->end = b->start + size;
@@ -166,12 +189,18 @@ ngx_http_rt_buffer_reserve(ngx_http_rt_buffer_t **bp, size_t size)
 ngx_int_t
 ngx_http_rt_buffer_add(ngx_http_rt_buffer_t **bp, ngx_http_rt_message_t *m)
 {
+    size_t                   size;
+    u_char                  *p;
     ngx_http_rt_buffer_t    *b;
     ngx_http_rt_encoding_t  *enc;
 
     enc = &ngx_http_rt_encodings[(*bp)->encoding];
 
-    if (ngx_http_rt_buffer_reserve(bp, enc->size(m) + 1) != NGX_OK) {
+    size = enc->size(m) + 1;
+
+    if (ngx_http_rt_buffer_reserve(bp, enc->deflate ? 2 * size : size)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -181,8 +210,14 @@ ngx_http_rt_buffer_add(ngx_http_rt_buffer_t **bp, ngx_http_rt_message_t *m)
         *b->last++ = ',';
     }
 
-    b->last = enc->write(b->last, m);
+    p = b->last;
+    b->last = enc->write(p, m);
     b->messages++;
+
+    if (enc->deflate && (size_t) (b->last - p) >= b->deflate.min) {
+        b->last = ngx_http_rt_encode_deflate(p, b->last, enc->small,
+                                             b->deflate.level);
+    }
 
     return NGX_OK;
 }
@@ -228,6 +263,15 @@ ngx_http_rt_buffer_add_gap(ngx_http_rt_buffer_t **bp, ngx_http_rt_gap_t *gap)
 
     return ngx_http_rt_buffer_add_object(bp, json, p - json, "realtime:gap",
                                          id, id_len);
+}
+
+
+/* whether the client can be told anything but bare messages */
+
+ngx_uint_t
+ngx_http_rt_buffer_takes_objects(ngx_uint_t encoding)
+{
+    return ngx_http_rt_encodings[encoding].object != NULL;
 }
 
 
@@ -360,6 +404,38 @@ ngx_http_rt_encode_ws_json(u_char *p, const ngx_http_rt_message_t *m)
     ngx_memmove(p + head, json, len);
 
     return p + head + len;
+}
+
+
+/*
+ * The frame again, compressed, if that makes it smaller.  Behind "last" there
+ * is as much room as the frame has taken.
+ */
+
+static u_char *
+ngx_http_rt_encode_deflate(u_char *frame, u_char *last, ngx_uint_t small,
+    ngx_int_t level)
+{
+    size_t   len, head;
+    u_char  *data;
+
+    /* RFC 6455, 5.2: where the payload begins is in the length */
+
+    head = (frame[1] < 126) ? 2 : (frame[1] == 126) ? 4 : 10;
+    data = frame + head;
+
+    len = ngx_http_rt_deflate(small, level, data, last - data, last);
+
+    if (len == 0) {
+        return last;
+    }
+
+    head = ngx_http_rt_ws_header(frame, frame[0] | NGX_HTTP_RT_WS_RSV1, len)
+           - frame;
+
+    ngx_memmove(frame + head, last, len);
+
+    return frame + head + len;
 }
 
 

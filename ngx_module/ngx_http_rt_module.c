@@ -25,6 +25,12 @@ static char *ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_rt_start_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_rt_rate_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_rt_deflate_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_rt_interval_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_rt_positive(ngx_conf_t *cf, void *post, void *data);
 
 static char *ngx_http_rt_complex(ngx_conf_t *cf, ngx_str_t *value,
@@ -171,6 +177,34 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_rt_loc_conf_t, message_max_size),
+      NULL },
+
+    { ngx_string("realtime_message_rate"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE12,
+      ngx_http_rt_rate_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_deflate"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE123,
+      ngx_http_rt_deflate_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_conflate"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_http_rt_interval_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, conflate),
+      NULL },
+
+    { ngx_string("realtime_debounce"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_http_rt_interval_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, debounce),
       NULL },
 
     { ngx_string("realtime_subscriber_limit"),
@@ -745,6 +779,170 @@ ngx_http_rt_start_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* realtime_message_rate N/s [burst=N] | off */
+
+static char *
+ngx_http_rt_rate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    if (rlcf->message_rate != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        rlcf->message_rate = 0;
+        rlcf->message_burst = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (value[1].len < 3
+        || ngx_strcmp(value[1].data + value[1].len - 2, "/s") != 0)
+    {
+        goto invalid;
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len - 2);
+
+    if (n == NGX_ERROR || n == 0 || n > 1000000) {
+        goto invalid;
+    }
+
+    rlcf->message_rate = n * 1000;
+
+    /* what a second allows may come at once */
+
+    rlcf->message_burst = n;
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strncmp(value[2].data, "burst=", 6) != 0) {
+            goto invalid;
+        }
+
+        n = ngx_atoi(value[2].data + 6, value[2].len - 6);
+
+        if (n == NGX_ERROR || n == 0 || n > 1000000) {
+            goto invalid;
+        }
+
+        rlcf->message_burst = n;
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    return "must be \"N/s [burst=N]\" or \"off\", with N from 1 to 1000000";
+}
+
+
+/* realtime_deflate on | off [level=1..9] [min=size] */
+
+static char *
+ngx_http_rt_deflate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ssize_t      size;
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
+
+    if (rlcf->deflate_on != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        rlcf->deflate_on = 0;
+
+    } else if (ngx_strcmp(value[1].data, "on") == 0) {
+        rlcf->deflate_on = 1;
+
+    } else {
+        i = 1;
+        goto invalid;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "level=", 6) == 0) {
+            rlcf->deflate.level = ngx_atoi(value[i].data + 6,
+                                           value[i].len - 6);
+
+            if (rlcf->deflate.level < 1 || rlcf->deflate.level > 9) {
+                goto invalid;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "min=", 4) == 0) {
+            s.data = value[i].data + 4;
+            s.len = value[i].len - 4;
+
+            size = ngx_parse_size(&s);
+
+            if (size == NGX_ERROR) {
+                goto invalid;
+            }
+
+            rlcf->deflate.min = size;
+            continue;
+        }
+
+        goto invalid;
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
+                       &value[i]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* a time, or "off" */
+
+static char *
+ngx_http_rt_interval_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    ngx_str_t   *value;
+    ngx_msec_t  *interval;
+
+    interval = (ngx_msec_t *) (p + cmd->offset);
+    value = cf->args->elts;
+
+    if (*interval != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        *interval = 0;
+        return NGX_CONF_OK;
+    }
+
+    *interval = ngx_parse_time(&value[1], 0);
+
+    if (*interval == (ngx_msec_t) NGX_ERROR) {
+        return "invalid value";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_rt_positive(ngx_conf_t *cf, void *post, void *data)
 {
@@ -863,6 +1061,13 @@ ngx_http_rt_create_loc_conf(ngx_conf_t *cf)
     conf->envelope = NGX_CONF_UNSET;
     conf->message_max_size = NGX_CONF_UNSET_SIZE;
     conf->subscriber_limit = NGX_CONF_UNSET_UINT;
+    conf->message_rate = NGX_CONF_UNSET_UINT;
+    conf->message_burst = NGX_CONF_UNSET_UINT;
+    conf->deflate_on = NGX_CONF_UNSET;
+    conf->deflate.level = NGX_CONF_UNSET;
+    conf->deflate.min = NGX_CONF_UNSET_SIZE;
+    conf->conflate = NGX_CONF_UNSET_MSEC;
+    conf->debounce = NGX_CONF_UNSET_MSEC;
 
     return conf;
 }
@@ -897,6 +1102,21 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               64 * 1024);
     ngx_conf_merge_uint_value(conf->subscriber_limit, prev->subscriber_limit,
                               0);
+
+    ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);
+    ngx_conf_merge_uint_value(conf->message_burst, prev->message_burst, 0);
+    ngx_conf_merge_value(conf->deflate_on, prev->deflate_on, 1);
+    ngx_conf_merge_value(conf->deflate.level, prev->deflate.level, 1);
+    ngx_conf_merge_size_value(conf->deflate.min, prev->deflate.min, 256);
+    ngx_conf_merge_msec_value(conf->conflate, prev->conflate, 0);
+    ngx_conf_merge_msec_value(conf->debounce, prev->debounce, 0);
+
+    if (conf->conflate && conf->debounce) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"realtime_conflate\" and \"realtime_debounce\" "
+                           "exclude each other");
+        return NGX_CONF_ERROR;
+    }
 
     ngx_conf_merge_ptr_value(conf->transports, prev->transports, NULL);
 

@@ -116,6 +116,14 @@ ngx_http_rt_poll_timer(ngx_http_rt_subscriber_t *s)
 {
     ngx_http_rt_buffer_t  *b;
 
+    if (s->queued) {
+
+        /* it has not even been told what there is */
+
+        ngx_add_timer(&s->timer, 1);
+        return;
+    }
+
     b = ngx_http_rt_buffer_create(s->encoding, 2);
 
     if (b == NULL) {

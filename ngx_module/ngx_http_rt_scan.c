@@ -53,6 +53,7 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
     size_t                  size;
     u_char                  name[NGX_HTTP_RT_TOPIC_MAX];
     ngx_int_t               rv;
+    uint64_t                end;
     ngx_uint_t              n;
     ngx_http_rt_zone_t     *zone;
     ngx_http_rt_ring_t     *ring;
@@ -79,17 +80,16 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
         ngx_http_rt_zone_unlock(zone);
     }
 
+    end = ngx_max(zone->pos, scan->end);
     size = 0;
 
     for (n = 0; n < NGX_HTTP_RT_SCAN_RECORDS; n++) {
 
-        rc = ngx_http_rt_ring_scan(ring, &scan->pos, zone->pos, &rec);
+        rc = ngx_http_rt_ring_scan(ring, &scan->pos, end, &rec);
 
         if (rc == NGX_HTTP_RT_RING_END) {
 
-            if (s->cursor < zone->seq) {
-                s->cursor = zone->seq;
-            }
+            s->cursor = ngx_max(s->cursor, ngx_max(zone->seq, s->came_at));
 
             ngx_http_rt_scan_live(scan);
 
@@ -133,7 +133,7 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
         scan->pos += rec.size;
 
-        if (size >= NGX_HTTP_RT_BATCH_SIZE) {
+        if (size >= ngx_http_rt_batch_size(s)) {
             break;
         }
     }

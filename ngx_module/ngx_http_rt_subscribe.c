@@ -9,6 +9,7 @@
 
 #include "ngx_http_rt.h"
 #include "ngx_http_rt_accept.h"
+#include "ngx_http_rt_ws_extension.h"
 
 
 /* where a subscriber wants to begin */
@@ -542,8 +543,23 @@ ngx_http_rt_subscribe_encoding(ngx_http_request_t *r, ngx_uint_t transport)
         return envelope ? NGX_HTTP_RT_ENC_SSE_JSON : NGX_HTTP_RT_ENC_SSE;
 
     case NGX_HTTP_RT_WEBSOCKET:
-        return (envelope || ngx_http_rt_ws_envelope(r))
-               ? NGX_HTTP_RT_ENC_WS_JSON : NGX_HTTP_RT_ENC_WS;
+        envelope |= ngx_http_rt_ws_envelope(r);
+
+        switch (ngx_http_rt_ws_deflate(r)) {
+
+        case 0:
+        case NGX_HTTP_RT_WS_WINDOW_MIN:
+
+            /* of so small a window zlib makes no use; we need not compress */
+
+            return NGX_HTTP_RT_ENC_WS + envelope;
+
+        case NGX_HTTP_RT_WS_WINDOW_MAX:
+            return NGX_HTTP_RT_ENC_WS_DEFLATE + envelope;
+
+        default:
+            return NGX_HTTP_RT_ENC_WS_DEFLATE_SMALL + envelope;
+        }
 
     case NGX_HTTP_RT_POLL:
         return NGX_HTTP_RT_ENC_POLL;
@@ -560,9 +576,11 @@ ngx_http_rt_subscribe_audiences(ngx_http_rt_subscriber_t *s,
 {
     ngx_uint_t                   i;
     ngx_http_rt_audience_t      *a;
+    ngx_http_rt_loc_conf_t      *rlcf;
     ngx_http_rt_topic_name_t    *t;
     ngx_http_rt_subscription_t  *sub;
 
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
     t = topics->elts;
 
     for (i = 0; i < topics->nelts; i++) {
@@ -573,6 +591,7 @@ ngx_http_rt_subscribe_audiences(ngx_http_rt_subscriber_t *s,
         }
 
         a->count++;
+        a->deflate = rlcf->deflate;
 
         sub = &s->subscriptions[i];
         sub->subscriber = s;
@@ -670,7 +689,6 @@ ngx_http_rt_subscribe_enter(ngx_http_rt_subscriber_t *s)
 
         if (a->count == 1) {
             a->seq = zone->sh->store.ring.seq;
-            a->news = a->seq;
         }
     }
 
@@ -733,9 +751,11 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
     }
 
     s->cursor = ring->seq;
+    s->came_at = ring->seq;
 
     if (scan) {
         scan->pos = NGX_HTTP_RT_POS_LOOK;
+        scan->end = ring->head;
         scan->history = history;
     }
 

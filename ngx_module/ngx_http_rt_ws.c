@@ -11,6 +11,8 @@
  */
 
 #include "ngx_http_rt.h"
+#include "ngx_http_rt_utf8.h"
+#include "ngx_http_rt_ws_extension.h"
 #include "ngx_http_rt_ws_frame.h"
 
 #include <ngx_sha1.h>
@@ -37,6 +39,9 @@ typedef struct {
 
     ngx_uint_t                unanswered;   /* pings */
 
+    ngx_msec_t                last;         /* message of the client */
+    ngx_msec_int_t            excess;
+
     unsigned                  peer_closed:1;
     unsigned                  pong:1;       /* to be sent */
     uint8_t                   pong_len;
@@ -50,6 +55,10 @@ static void ngx_http_rt_ws_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_ws_input(ngx_http_rt_subscriber_t *s, u_char *pos,
     u_char *last);
 static ngx_int_t ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s);
+static void ngx_http_rt_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
+    size_t len);
+static ngx_uint_t ngx_http_rt_ws_excess(ngx_http_rt_ws_ctx_t *ws,
+    ngx_http_rt_loc_conf_t *rlcf);
 static void ngx_http_rt_ws_publish(ngx_http_rt_subscriber_t *s, u_char *data,
     size_t len);
 static ngx_int_t ngx_http_rt_ws_control(ngx_http_rt_subscriber_t *s);
@@ -172,6 +181,46 @@ ngx_http_rt_ws_envelope(ngx_http_request_t *r)
 }
 
 
+/* the window of the offer that is accepted, or 0 */
+
+ngx_uint_t
+ngx_http_rt_ws_deflate(ngx_http_request_t *r)
+{
+    ngx_uint_t                 i;
+    ngx_list_part_t           *part;
+    ngx_table_elt_t           *h;
+    ngx_http_rt_loc_conf_t    *rlcf;
+    ngx_http_rt_ws_deflate_t   deflate;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (!rlcf->deflate_on) {
+        return 0;
+    }
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == sizeof("Sec-WebSocket-Extensions") - 1
+                && ngx_strncasecmp(h[i].key.data,
+                                   (u_char *) "Sec-WebSocket-Extensions",
+                                   h[i].key.len)
+                   == 0
+                && ngx_http_rt_ws_extension_parse(h[i].value.data,
+                                                  h[i].value.len, &deflate))
+            {
+                ngx_http_rt_ctx(r)->deflate = deflate;
+                return deflate.window;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
 static ngx_int_t
 ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
 {
@@ -203,7 +252,8 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
     cln->handler = ngx_http_rt_ws_cleanup;
     cln->data = ws;
 
-    ngx_http_rt_ws_parser_init(&ws->parser, rlcf->message_max_size, 0);
+    ngx_http_rt_ws_parser_init(&ws->parser, rlcf->message_max_size,
+                               ngx_http_rt_ws_deflate(r) != 0);
 
     if (rlcf->publish) {
 
@@ -255,7 +305,7 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
         return NGX_ERROR;
     }
 
-    if (s->encoding != NGX_HTTP_RT_ENC_WS_JSON) {
+    if (!ngx_http_rt_buffer_takes_objects(s->encoding)) {
         return NGX_OK;
     }
 
@@ -285,7 +335,8 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
 static ngx_int_t
 ngx_http_rt_ws_accept(ngx_http_request_t *r)
 {
-    u_char            digest[20], *value;
+    u_char            digest[20], *value, *p;
+    u_char            extension[NGX_HTTP_RT_WS_EXTENSION_LEN];
     ngx_str_t         src, dst;
     ngx_sha1_t        sha1;
     ngx_table_elt_t  *h;
@@ -315,6 +366,18 @@ ngx_http_rt_ws_accept(ngx_http_request_t *r)
            != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    if (ngx_http_rt_ws_deflate(r)) {
+        p = ngx_http_rt_ws_extension_write(extension,
+                                           &ngx_http_rt_ctx(r)->deflate);
+
+        if (ngx_http_rt_header_add(r, "Sec-WebSocket-Extensions", extension,
+                                   p - extension)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_http_rt_ws_envelope(r)) {
@@ -467,7 +530,7 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
     }
 
     if (parser->fin && ws->len == 0) {
-        ngx_http_rt_ws_publish(s, parser->data, parser->len);
+        ngx_http_rt_ws_message(s, parser->data, parser->len);
         return NGX_OK;
     }
 
@@ -492,7 +555,7 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
     ws->len += parser->len;
 
     if (parser->fin) {
-        ngx_http_rt_ws_publish(s, ws->message, ws->len);
+        ngx_http_rt_ws_message(s, ws->message, ws->len);
 
         ngx_free(ws->message);
         ws->message = NULL;
@@ -501,6 +564,74 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
     }
 
     return NGX_OK;
+}
+
+
+/* a message is complete */
+
+static void
+ngx_http_rt_ws_message(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
+{
+    ngx_str_t                text;
+    ngx_http_rt_ws_ctx_t    *ws;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    ws = s->ctx;
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    if (rlcf->message_rate && ngx_http_rt_ws_excess(ws, rlcf)) {
+        ngx_http_rt_subscriber_close(s, 1008, "too many messages");
+        return;
+    }
+
+    if (ws->parser.compressed) {
+
+        switch (ngx_http_rt_inflate(data, len, rlcf->message_max_size, &text))
+        {
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            ngx_http_rt_subscriber_close(s, 1009, "message is too large");
+            return;
+
+        default: /* NGX_ERROR */
+            ngx_http_rt_subscriber_close(s, 1007, "invalid deflated data");
+            return;
+        }
+
+        if (ws->parser.opcode == NGX_HTTP_RT_WS_TEXT
+            && ngx_http_rt_utf8_step(NGX_HTTP_RT_UTF8_ACCEPT, text.data,
+                                     text.len)
+               != NGX_HTTP_RT_UTF8_ACCEPT)
+        {
+            ngx_http_rt_subscriber_close(s, 1007, "text is not valid UTF-8");
+            return;
+        }
+
+        data = text.data;
+        len = text.len;
+    }
+
+    ngx_http_rt_ws_publish(s, data, len);
+}
+
+
+/* a bucket that leaks at the rate, as in limit_req; in thousandths */
+
+static ngx_uint_t
+ngx_http_rt_ws_excess(ngx_http_rt_ws_ctx_t *ws, ngx_http_rt_loc_conf_t *rlcf)
+{
+    ngx_msec_int_t  ms, excess;
+
+    ms = ngx_min(ngx_current_msec - ws->last, (ngx_msec_t) 60000);
+
+    excess = ws->excess - (ngx_msec_int_t) (rlcf->message_rate * ms / 1000);
+
+    ws->excess = ngx_max(excess, 0) + 1000;
+    ws->last = ngx_current_msec;
+
+    return ws->excess > (ngx_msec_int_t) rlcf->message_burst * 1000;
 }
 
 
