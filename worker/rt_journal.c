@@ -21,9 +21,10 @@
 #include "rt_loop.h"
 
 
-#define RT_JOURNAL_ID_SIZE   32
-#define RT_JOURNAL_ZEROS     (1024 * 1024)  /* written at once by preparer */
-#define RT_JOURNAL_ZERO_SYNC 4              /* of them, then a sync */
+#define RT_JOURNAL_ID_SIZE     32
+#define RT_JOURNAL_LOCK_TRIES  100          /* 10 ms apart */
+#define RT_JOURNAL_ZEROS       (1024 * 1024)  /* written at once by preparer */
+#define RT_JOURNAL_ZERO_SYNC   4              /* of them, then a sync */
 
 static const u_char  rt_segment_magic[8] = "RTSEGM1\n";
 static const u_char  rt_journal_magic[8] = "RTJRNL1\n";
@@ -261,7 +262,9 @@ failed:
 static rt_int_t
 rt_journal_lock(rt_journal_t *j)
 {
-    char  path[PATH_MAX];
+    char             path[PATH_MAX];
+    rt_uint_t        i;
+    struct timespec  pause = { 0, 10000000 };
 
     snprintf(path, sizeof(path), "%s/lock", j->dir);
 
@@ -272,10 +275,17 @@ rt_journal_lock(rt_journal_t *j)
         return RT_ERROR;
     }
 
-    if (flock(j->lock_fd, LOCK_EX|LOCK_NB) == -1) {
-        rt_log(RT_LOG_EMERG, errno,
-               "journal in \"%s\" is used by another process", j->dir);
-        return RT_ERROR;
+    /* a predecessor that was killed may not be quite gone */
+
+    for (i = 0; flock(j->lock_fd, LOCK_EX|LOCK_NB) == -1; i++) {
+
+        if (i == RT_JOURNAL_LOCK_TRIES) {
+            rt_log(RT_LOG_EMERG, errno,
+                   "journal in \"%s\" is used by another process", j->dir);
+            return RT_ERROR;
+        }
+
+        nanosleep(&pause, NULL);
     }
 
     return RT_OK;

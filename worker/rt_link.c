@@ -24,8 +24,9 @@
 #include "rt_log.h"
 
 
-#define RT_LINK_BACKLOG   511
-#define RT_LINK_KEEP      (256 * 1024)      /* a buffer keeps this when empty */
+#define RT_LINK_BACKLOG     511
+#define RT_LINK_BIND_TRIES  20              /* 10 ms apart */
+#define RT_LINK_KEEP        (256 * 1024)      /* a buffer keeps this when empty */
 
 
 static void rt_link_accept(rt_poll_t *ev, uint32_t events);
@@ -39,7 +40,7 @@ static void rt_conn_frames(rt_conn_t *c);
 static rt_int_t
 rt_link_unix(rt_link_t *l, const char *path)
 {
-    int                  fd, probe;
+    int                  fd, probe, rc, err, tries;
     mode_t               mask;
     struct group        *gr;
     struct sockaddr_un   sun;
@@ -56,20 +57,29 @@ rt_link_unix(rt_link_t *l, const char *path)
 
     /* a socket nobody listens on is a leftover */
 
-    probe = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
+    for (tries = 0; /* void */ ; tries++) {
 
-    if (probe != -1) {
-        if (connect(probe, (struct sockaddr *) &sun, sizeof(sun)) == 0) {
-            close(probe);
+        probe = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
+        rc = connect(probe, (struct sockaddr *) &sun, sizeof(sun));
+        err = errno;
+        close(probe);
+
+        if (rc == -1) {
+            break;
+        }
+
+        /* by a predecessor that was killed and is not quite gone? */
+
+        if (tries == RT_LINK_BIND_TRIES) {
             rt_log(RT_LOG_EMERG, EADDRINUSE, "bind() to \"%s\" failed", path);
             return RT_ERROR;
         }
 
-        if (errno == ECONNREFUSED) {
-            unlink(path);
-        }
+        usleep(10000);
+    }
 
-        close(probe);
+    if (err == ECONNREFUSED) {
+        unlink(path);
     }
 
     fd = socket(AF_UNIX, SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);

@@ -10,10 +10,14 @@
  */
 
 
+#define _GNU_SOURCE                         /* close_range() */
+
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -410,15 +414,40 @@ rt_store_begin(rt_dispatch_t *d)
 }
 
 
+/*
+ * The child must not outlive its parent: with the lock and the listening
+ * socket in its hands it would keep the next daemon from starting.
+ */
+
+static void
+rt_store_child(rt_dispatch_t *d, pid_t parent)
+{
+    (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+    if (getppid() != parent) {
+        _exit(1);
+    }
+
+    (void) close_range(STDERR_FILENO + 1, ~0U, 0);
+
+    if (nice(RT_STORE_NICE) == -1) {
+        errno = 0;                          /* slower for others, no more */
+    }
+
+    _exit(rt_store_write(d) == RT_OK ? 0 : 1);
+}
+
+
 rt_int_t
 rt_dispatch_snapshot(rt_dispatch_t *d)
 {
-    pid_t  pid;
+    pid_t  pid, parent;
 
     if (rt_store_begin(d) != RT_OK) {
         return RT_DECLINED;
     }
 
+    parent = getpid();
     pid = fork();
 
     if (pid == -1) {
@@ -428,11 +457,7 @@ rt_dispatch_snapshot(rt_dispatch_t *d)
     }
 
     if (pid == 0) {
-        if (nice(RT_STORE_NICE) == -1) {
-            errno = 0;                      /* slower for others, no more */
-        }
-
-        _exit(rt_store_write(d) == RT_OK ? 0 : 1);
+        rt_store_child(d, parent);
     }
 
     d->snapshot_pid = pid;
