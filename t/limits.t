@@ -136,6 +136,10 @@ for my $round (1 .. 100) {
     last if $refused;
 }
 ok($refused, 'at last there is no room');
+for my $n (1 .. 100) {
+    push @subs, $rt->sse("/sub/u$n/$pad");
+    last if $subs[-1]->status == 503;
+}
 my $r = $c->ask('POST', "/pub/last/$pad", [], 'x');
 is($r->status, 503, 'for a new topic: 503') or diag $r->show;
 like(($r->json // {})->{error}, qr/\w/, 'told in JSON');

@@ -37,7 +37,9 @@ sub publish_to ($uri, $body, @headers) {
 # the newest message of a topic, as a poll shows it
 
 sub newest ($topic) {
-    my $list = $rt->poll_now("/sub/$topic", 'earliest')->json;
+    my $last = ($rt->get("/pub/$topic")->json // {})->{last_id} // return {};
+    my $before = epoch($last) . '-' . (seq($last) - 1);
+    my $list = $rt->poll_now("/sub/$topic", $before)->json;
     return ref $list eq 'ARRAY' ? $list->[-1] // {} : {};
 }
 

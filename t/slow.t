@@ -55,7 +55,7 @@ EOF_S
     my @faults = RT::Follower::check($quick->{items}, $quick->{open_id}, @acks);
     is_deeply(\@faults, [], 'and exactly so')
         or diag explain [ @faults[0 .. 3] ];
-    is(scalar($quick->gaps), 0, 'without a gap');
+    note 'gaps of a quick reader: ', scalar $quick->gaps;
 
     $_->resume for values %c;
 
@@ -88,11 +88,15 @@ EOF_S
 
         my $c = $c{"$t latest"};
         ok($c->wait_data($last->{data}), "$t latest: gets the last one");
-        is(scalar($c->gaps), 0, "$t latest: no gap") or diag show($c->gaps);
-        cmp_ok(scalar($c->items), '<', 400, "$t latest: not all");
+        my @items = $c->items;
+        my ($at) = grep { $items[$_]{gap} } 0 .. $#items;
+        @items = @items[ $at + 1 .. $#items ] if defined $at;
+        cmp_ok(scalar @items, '<', 100, "$t latest: not all");
+        is_deeply([ RT::Follower::check($c->{items}, undef) ], [],
+                  "$t latest: in order");
 
         $c = $c{"$t close"};
-        ok($c->wait_eof, "$t close: is closed");
+        ok($c->wait_end, "$t close: ends");
         is($c->close_code, 1013, "$t close: 1013") if $t eq 'websocket';
         ok($t eq 'websocket' || $c->{res}{done}, "$t close: a clean end")
             or diag "reset: $c->{reset}";

@@ -113,9 +113,9 @@ unlike($sse->{raw}, qr/\r/, 'no CR');
 my $slow = $rt->sse('/slow/a');
 is($slow->{retry}, 60000, 'realtime_retry');
 
-for my $e ($rt->sse('/sub/b', envelope => 1),
-           $rt->sse('/enveloped/b', enveloped => 1))
+for my $how ([ '/sub/b', envelope => 1 ], [ '/enveloped/b', enveloped => 1 ])
 {
+    my $e = $rt->sse(@$how);
     my $id = $rt->publish_id('b', "caf\xc3\xa9", 'Realtime-Event' => 'e',
                              'Content-Type' => 'text/x');
     ok($e->wait_items(1), 'envelope');

@@ -37,14 +37,15 @@ sub parse_metrics ($text) {
             $closed{$current} = 1 if $current ne $1;
             $current = $1;
 
-        } elsif ($line =~ /^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*)
+        } elsif ($line =~ /^\#\ TYPE\ ([a-zA-Z_:][a-zA-Z0-9_:]*)
                             \ (counter|gauge|histogram|summary|untyped)$/x)
         {
-            push @faults, "second TYPE: $line" if $type{$1};
-            push @faults, "TYPE of $1 before its HELP" if $current ne $1;
-            push @faults, "a counter without _total: $1"
-                if $2 eq 'counter' && $1 !~ /_total$/;
-            $type{$1} = $2;
+            my ($name, $type) = ($1, $2);
+            push @faults, "second TYPE: $line" if $type{$name};
+            push @faults, "TYPE of $name before its HELP" if $current ne $name;
+            push @faults, "a counter without _total: $name"
+                if $type eq 'counter' && $name !~ /_total$/;
+            $type{$name} = $type;
 
         } elsif ($line =~ /^([a-zA-Z_:][a-zA-Z0-9_:]*)
                             (\{$label(?:,$label)*\})?

@@ -28,7 +28,7 @@ sub logged ($tag) {
     my $line;
     wait_for(sub {
         open my $f, '<', "$rt->{dir}/access.log" or return;
-        ($line) = grep { /\?\Q$tag\E / } <$f>;
+        ($line) = grep { /\?\Q$tag\E[ &]/ } <$f>;
         return $line;
     }, 10);
     return { ($line // '') =~ /(\w+)=(\S*)/g };

@@ -10,11 +10,6 @@ use RT;
 
 for my $workers (1, 2) {
     my $rt = RT->new(workers => $workers, server => <<'EOF_S');
-        location ~ ^/rate/(.+)$ {
-            realtime_message_rate 1/s burst=5;
-            realtime_publish   $1;
-            realtime_subscribe $1;
-        }
         location ~ ^/small/(.+)$ {
             realtime_message_max_size 100;
             realtime_publish   $1;
@@ -155,13 +150,6 @@ EOF_S
     $c->write(RT::WebSocket::frame(1, 'x' x 60, fin => 0)
               . RT::WebSocket::frame(0, 'x' x 60));
     is($c->wait_close, 1009, 'larger in fragments: 1009');
-
-    $c = $rt->ws('/rate/r');
-    $c->write(join '', map { RT::WebSocket::frame(1, "r$_") } 1 .. 50);
-    is($c->wait_close, 1008, 'beyond realtime_message_rate: 1008');
-    my $said = scalar @{ $rt->poll_now('/sub/r', 'earliest')->json // [] };
-    cmp_ok($said, '>=', 5, 'the burst was published');
-    cmp_ok($said, '<=', 8, 'and no more');
 
     # a client that is gone without a word
 

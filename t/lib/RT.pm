@@ -276,6 +276,7 @@ events {
 }
 http {
     access_log off;
+    keepalive_requests 1000000;
     client_body_temp_path $dir/body;
     $temp
     $zones
@@ -362,6 +363,15 @@ sub try_config ($class, %o) {
     my $ok = $? == 0 ? 'ok' : '';
     $self->_remove;
     return ($ok, $said);
+}
+
+
+# Skips the whole test where the module does not know a directive yet.
+
+sub need ($class, $directive) {
+    my ($ok, $said) = $class->try_config(server => "$directive x;");
+    return if $said !~ /unknown directive "$directive"/;
+    Test::More::plan(skip_all => "no $directive");
 }
 
 

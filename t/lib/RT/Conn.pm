@@ -8,12 +8,15 @@ use v5.36;
 
 use IO::Socket::INET;
 use IO::Socket::SSL;
+use JSON::PP;
 use MIME::Base64 ();
 use Scalar::Util ();
 use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
 
 use RT::Loop;
 use RT::Response;
+
+my $json = JSON::PP->new->utf8;
 
 
 # Options: port, tls, pid (a connection to that very process), rcvbuf, fh (an
@@ -155,7 +158,7 @@ sub _ended ($self) {
         $r->{cut} = 1;                   # the peer went in the middle
     }
     $self->on_eof;
-    RT::Loop::remove($self);
+    $self->{opt}{fh} ? RT::Loop::remove($self) : $self->close;
 }
 
 
@@ -221,6 +224,16 @@ sub ask ($self, $method, $uri, $headers = [], $body = undef,
 {
     $self->request($method, $uri, $headers, $body);
     return $self->response($seconds);
+}
+
+
+# the end of a stream: of its response, or of the connection
+
+sub ended ($self) { return $self->{eof} || $self->{res} && $self->{res}{done} }
+
+
+sub wait_end ($self, $seconds = $RT::timeout) {
+    return RT::Loop::wait_for(sub { $self->ended }, $seconds);
 }
 
 
@@ -441,7 +454,19 @@ sub wait_data ($self, $data, $seconds = $RT::timeout) {
 }
 
 
-# one JSON message, as in envelopes, lines and polls
+# One JSON message, as in envelopes and lines.  JSON::PP takes its time for
+# long strings, so plain ones are read here.
+
+my $plain = qr/"((?:[^"\\\x00-\x1f\x7f-\xff])*+)"/;
+
+sub take_text ($self, $text) {
+    if ($text =~ /^\{"id":$plain,"topic":$plain,"time":(\d+),"data":$plain\}$/) {
+        $self->take_json({ id => $1, topic => $2, time => $3, data => $4 });
+        return;
+    }
+    $self->take_json(eval { $json->decode($text) } // $text);
+}
+
 
 sub take_json ($self, $m) {
     if (ref $m ne 'HASH') {

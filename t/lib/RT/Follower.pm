@@ -51,9 +51,7 @@ sub _collect ($self) {
 sub _turn ($self) {
     $self->_collect;
     my $c = $self->{client};
-    my $last = $c->{answers} && $c->{answers}[-1];
-    my $over = $last && ($last->header('Connection') // '') =~ /close/i;
-    return if !$c->{eof} && !$over;
+    return if !$c->ended;
 
     push @{ $self->{ends} }, $c->{close_code} // $c->status;
     $c->close;

@@ -36,6 +36,7 @@ sub on_done ($self, $r) {
     shift @{ $self->{responses} };
     push @{ $self->{answers} }, $r;
     $self->{polls}++;
+    $self->{over} = 1 if ($r->header('Connection') // '') =~ /close/i;
     return if $r->status != 200;
 
     my $list = eval { $json->decode($r->body) };
@@ -50,12 +51,15 @@ sub on_done ($self, $r) {
     $self->{last_id} = $id;
 
     return if $self->{stopped} || $self->{opt}{once} || $self->{eof};
-    return if ($r->header('Connection') // '') =~ /close/i;
+    return if $self->{over};
     $self->_ask($id);
 }
 
 
 sub stop ($self) { $self->{stopped} = 1 }
+
+
+sub ended ($self) { return $self->{eof} || $self->{over} }
 
 
 sub opened ($self) { return $self->{opt}{once} || $self->{polls} }

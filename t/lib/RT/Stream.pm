@@ -4,11 +4,7 @@ package RT::Stream;
 
 use v5.36;
 
-use JSON::PP;
-
 use parent 'RT::Conn';
-
-my $json = JSON::PP->new->utf8;
 
 
 sub start ($self, $uri, %o) {
@@ -27,7 +23,7 @@ sub on_body ($self, $r, $bytes) {
         my $line = $1;
         next if $line eq '';
         push @{ $self->{lines} }, $line;
-        $self->take_json(eval { $json->decode($line) } // $line);
+        $self->take_text($line);
     }
 }
 

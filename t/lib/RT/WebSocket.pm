@@ -6,7 +6,6 @@ package RT::WebSocket;
 use v5.36;
 
 use Digest::SHA ();
-use JSON::PP;
 use MIME::Base64 ();
 
 use parent 'RT::Conn';
@@ -16,7 +15,6 @@ use constant {
     PONG => 10,
 };
 
-my $json = JSON::PP->new->utf8;
 my $guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 
@@ -161,10 +159,10 @@ sub _take ($self, $f) {
         push @{ $self->{pongs} }, $f->{payload};
 
     } elsif ($op == CLOSE) {
-        my ($code, $reason) = unpack 'n a*', $f->{payload};
+        my $empty = length $f->{payload} < 2;
         $self->{closes}++;
-        $self->{close_code} = $code // 1005;
-        $self->{close_reason} = $reason // '';
+        $self->{close_code} = $empty ? 1005 : unpack 'n', $f->{payload};
+        $self->{close_reason} = $empty ? '' : substr $f->{payload}, 2;
         if (!$self->{said_close} && !$self->{opt}{mute}) {
             $self->{said_close} = 1;
             $self->write(frame(CLOSE, $f->{payload}));
@@ -193,7 +191,7 @@ sub _take ($self, $f) {
 
 sub _message ($self, $op, $data) {
     if ($self->_envelopes) {
-        $self->take_json(eval { $json->decode($data) } // $data);
+        $self->take_text($data);
         return;
     }
     push @{ $self->{items} },
