@@ -359,13 +359,8 @@ demo('a reload: both come back by themselves', async () => {
     await both(1);
 
     await nginx.reload();
-
-    for (const pane of PANES) {
-        await page.locator(`#${pane}:not([data-state=open])`).waitFor()
-                  .catch(() => {});     /* it may be back already */
-    }
-
     await nginx.publish('room/reload', 'meanwhile');
+    await nginx.alone();
     await connected(...PANES);
     await until(async () => (await messages('sse')).length === 2
                             && (await messages('ws')).length === 2, 'both');

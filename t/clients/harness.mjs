@@ -427,10 +427,17 @@ http {
 
         clearTimeout(late);
 
-        const faults = log().split('\n').filter((line) =>
+        const lines = log().split('\n');
+        const faults = lines.filter((line) =>
             FAULT.test(line) && !(this.killed && KILLED.test(line)));
 
         this.remove();
+
+        if (faults.length) {
+            const at = lines.indexOf(faults[0]);
+
+            console.error(lines.slice(at, at + 20).join('\n'));
+        }
 
         assert.deepEqual(faults, [], 'a clean error log');
         assert.equal(status, 0, 'nginx ends by itself when asked to');
