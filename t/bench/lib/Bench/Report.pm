@@ -1,0 +1,190 @@
+package Bench::Report;
+
+# Figures of all rounds become medians and ratios, JSON and a table.  A ratio
+# is taken within each round, and the median of these is shown: rounds are
+# minutes apart, and the machine is not the same then.
+
+use v5.36;
+
+use Exporter 'import';
+use JSON::PP;
+
+our @EXPORT = qw(median figure ratio verdict summary write_json write_table);
+
+
+my %title = (
+    deliveries_s       => 'deliveries/s',
+    publishes_s        => 'messages/s',
+    cpu_s_per_million  => 'CPU-s per million',
+    cpu_us_per_publish => 'CPU-us per message',
+    cpu                => 'CPU used, %',
+    memory_each        => 'bytes each',
+    connect_s          => 'connects/s',
+    last_p50           => 'last reader p50, ms',
+    last_p99           => 'p99',
+    last_p999          => 'p99.9',
+    delivery_p50       => 'delivery p50, ms',
+    delivery_p99       => 'p99',
+    delivery_p999      => 'p99.9',
+    publish_p50        => 'publish p50, ms',
+    publish_p99        => 'p99',
+    publish_p999       => 'p99.9',
+);
+
+my $json = JSON::PP->new->canonical->pretty;
+
+
+sub median (@values) {
+    @values = sort { $a <=> $b } grep { defined } @values or return undef;
+
+    return @values % 2 ? $values[$#values / 2]
+                       : ($values[@values / 2 - 1] + $values[@values / 2]) / 2;
+}
+
+
+# "last_p99" is {last}{p99}
+
+sub _value ($run, $name) {
+    return undef if !$run;
+    return $run->{$name} if exists $run->{$name};
+
+    my ($hist, $part) = $name =~ /^(.*)_(p\d+)$/ or return undef;
+    return $run->{$hist} ? $run->{$hist}{$part} : undef;
+}
+
+
+sub figure ($result, $server, $name) {
+    return median(map { _value($_, $name) } @{ $result->{runs}{$server} });
+}
+
+
+sub ratio ($result, $ours, $other, $name) {
+    my ($a, $b) = @{ $result->{runs} }{$ours, $other};
+
+    return undef if !$a || !$b;
+
+    return median(map {
+        my ($x, $y) = (_value($a->[$_], $name), _value($b->[$_], $name));
+        defined $x && $y ? $x / $y : undef;
+    } 0 .. $#$a);
+}
+
+
+# what should not have happened, in all runs of a server
+
+sub verdict ($runs) {
+    my %sum;
+
+    for my $run (@$runs) {
+        $sum{$_} += $run->{$_} // 0
+            for qw(lost doubled reordered strange disagree closed);
+    }
+
+    return join ', ', map { "$sum{$_} $_" } grep { $sum{$_} } sort keys %sum;
+}
+
+
+sub _format ($name, $value) {
+    return '' if !defined $value;
+
+    return sprintf '%.2f', $value / 1000 if $name =~ /_p\d+$/;
+    return sprintf '%.2f', $value if $name =~ /^cpu_/;
+    return sprintf '%.0f', $value * 100 if $name eq 'cpu';
+
+    my $text = reverse sprintf '%.0f', $value;
+    $text =~ s/(\d{3})(?=\d)/$1,/g;
+
+    return scalar reverse $text;
+}
+
+
+sub _ratios ($result, $server) {
+    return ('', '') if $server ne 'ours';
+
+    my @report = @{ $result->{report} };
+    my @names = (grep({ /_s$|^memory_each$/ } @report),
+                 grep({ /^cpu/ } @report));
+
+    return map {
+        my $other = $_;
+        join ' / ', map {
+            my $r = ratio($result, 'ours', $other, $_);
+            defined $r ? sprintf '%.2f', $r : ();
+        } @names[0 .. ($#names > 1 ? 1 : $#names)];
+    } qw(bare nchan);
+}
+
+
+sub summary ($result) {
+    my @report = @{ $result->{report} };
+    my @rows = (['', map({ $title{$_} } @report), 'of bare', 'of nchan',
+                 'errors']);
+
+    for my $server (@{ $result->{servers} }) {
+        push @rows, [
+            $Bench::Server::title{$server},
+            map({ _format($_, figure($result, $server, $_)) } @report),
+            _ratios($result, $server),
+            verdict($result->{runs}{$server}) || 'none',
+        ];
+    }
+
+    return @rows;
+}
+
+
+sub write_json ($file, $results, %about) {
+    open my $f, '>', $file or die "$file: $!\n";
+
+    print $f $json->encode({
+        %about,
+        scenarios => { map {
+            my $r = $_;
+            ($r->{name} => {
+                title  => $r->{title},
+                load   => $r->{load},
+                runs   => $r->{runs},
+                median => { map {
+                    my $server = $_;
+                    ($server => { map { ($_ => figure($r, $server, $_)) }
+                                  @{ $r->{report} } })
+                } @{ $r->{servers} } },
+                ratio  => { map {
+                    my $other = $_;
+                    ($other => { map { ($_ => ratio($r, 'ours', $other, $_)) }
+                                 @{ $r->{report} } })
+                } grep { $_ ne 'ours' } @{ $r->{servers} } },
+                $r->{note} ? (note => $r->{note}) : (),
+            });
+        } @$results },
+    });
+
+    close $f or die "$file: $!\n";
+}
+
+
+sub write_table ($file, $results, $about) {
+    open my $f, '>', $file or die "$file: $!\n";
+
+    print $f "$about\n";
+
+    for my $result (@$results) {
+        print $f "\n### $result->{title}\n\n`$result->{name}`";
+        print $f ": $result->{note}" if $result->{note};
+        print $f "\n";
+
+        next if !%{ $result->{runs} };
+
+        my @rows = summary($result);
+
+        print $f "\n";
+        print $f "| @{[ join ' | ', @{ shift @rows } ]} |\n";
+        print $f '|---|' . '--:|' x @{ $result->{report} } . "---|---|---|\n";
+        print $f "| @{[ join ' | ', @$_ ]} |\n" for @rows;
+    }
+
+    close $f or die "$file: $!\n";
+}
+
+
+1;

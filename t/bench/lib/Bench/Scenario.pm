@@ -1,0 +1,211 @@
+package Bench::Scenario;
+
+# What is measured.  A scenario is a name, options of t/bench/load, and which
+# servers take part; "report" names the figures that its table shows.
+
+use v5.36;
+
+use Exporter 'import';
+
+our @EXPORT = qw(scenarios);
+
+
+my @broadcast = qw(deliveries_s cpu_s_per_million last_p50 last_p99
+                   last_p999);
+my @publish = qw(publishes_s cpu_us_per_publish publish_p50 publish_p99
+                 publish_p999);
+my @topics = qw(publishes_s cpu_us_per_publish delivery_p50 delivery_p99
+                delivery_p999);
+my @memory = qw(memory_each connect_s);
+
+my %kinds = (sse => 'SSE', ws => 'WebSocket');
+
+
+# $files: how many each process may open
+
+sub scenarios ($files) {
+    my @list;
+    my $most = int(($files - 200) / 1000) * 1000;
+
+    for my $kind (qw(sse ws)) {
+        for my $readers (1000, 10000) {
+            for my $inflight (1, 8) {
+                push @list, {
+                    name   => "broadcast-$kind-$readers-$inflight",
+                    title  => "$readers $kinds{$kind} readers, $inflight in "
+                              . 'flight',
+                    load   => { kind => $kind, readers => $readers,
+                                inflight => $inflight },
+                    report => \@broadcast,
+                };
+            }
+        }
+    }
+
+    for my $kind (qw(sse ws)) {
+        for my $readers (1000, 10000) {
+            push @list, {
+                name   => "half-$kind-$readers",
+                title  => "$readers $kinds{$kind} readers, half the load of "
+                          . 'the bare loop',
+                load   => { kind => $kind, readers => $readers,
+                            inflight => 8 },
+                half   => "broadcast-$kind-$readers-1",
+                report => [qw(cpu last_p50 last_p99 last_p999)],
+            };
+        }
+    }
+
+    for my $kind (qw(sse ws)) {
+        push @list, {
+            name   => "topics-$kind-10000",
+            title  => "10,000 topics with one $kinds{$kind} reader each",
+            load   => { kind => $kind, readers => 10000, topics => 10000,
+                        inflight => 32 },
+            report => \@topics,
+        };
+    }
+
+    push @list, {
+        name    => 'publish',
+        title   => 'publish only, 10,000 topics',
+        load    => { readers => 0, topics => 10000, inflight => 32 },
+        report  => \@publish,
+    }, {
+        name    => 'publish-1',
+        title   => 'publish only, one connection',
+        load    => { readers => 0, topics => 100, inflight => 1 },
+        report  => \@publish,
+    }, {
+        name    => 'batch',
+        title   => 'batches of 1,000 messages, no readers',
+        load    => { readers => 0, topics => 10000, inflight => 2,
+                     batch => 1000 },
+        servers => ['ours'],
+        report  => \@publish,
+    }, {
+        name    => 'batch-topics',
+        title   => 'batches of 1,000 messages, 10,000 topics with a reader '
+                   . 'each, one message a topic',
+        load    => { readers => 10000, topics => 10000, inflight => 2,
+                     batch => 1000, kind => 'ws' },
+        servers => ['ours'],
+        report  => [qw(deliveries_s cpu_s_per_million delivery_p50
+                       delivery_p99 delivery_p999)],
+    }, {
+        name    => 'batch-runs',
+        title   => 'batches of 1,000 messages, 10,000 topics with a reader '
+                   . 'each, 100 messages a topic',
+        load    => { readers => 10000, topics => 10000, inflight => 2,
+                     batch => 1000, batch_run => 100, kind => 'ws' },
+        servers => ['ours'],
+        report  => [qw(deliveries_s cpu_s_per_million delivery_p50
+                       delivery_p99 delivery_p999)],
+    };
+
+    for my $kind (qw(sse ws)) {
+        push @list, {
+            name   => "memory-$kind",
+            title  => "$most idle $kinds{$kind} connections",
+            load   => { kind => $kind, readers => $most, idle => $most,
+                        inflight => 0 },
+            report => \@memory,
+        }, {
+            name   => "memory-$kind-tuned",
+            title  => "$most idle $kinds{$kind} connections, small buffers "
+                      . 'and pools',
+            load   => { kind => $kind, readers => $most, idle => $most,
+                        inflight => 0 },
+            http   => <<'EOC',
+    client_header_buffer_size  512;
+    connection_pool_size       256;
+    request_pool_size          1k;
+EOC
+            servers => [qw(ours nchan)],
+            report => \@memory,
+        };
+    }
+
+    for my $kind (qw(sse ws)) {
+        push @list, {
+            name   => "slow-$kind-1000",
+            title  => "1,000 $kinds{$kind} readers, and 1,000 that never read",
+            load   => { kind => $kind, readers => 2000, stalled => 1000 },
+            report => \@broadcast,
+        };
+    }
+
+    for my $kind (qw(sse ws)) {
+        push @list, {
+            name    => "tls-$kind-1000",
+            title   => "1,000 $kinds{$kind} readers over TLS, 1 in flight",
+            load    => { kind => $kind, readers => 1000, tls => 1 },
+            servers => [qw(ours nchan)],
+            report  => \@broadcast,
+        };
+    }
+
+    push @list, {
+        name    => 'tls-ws-1000-8',
+        title   => '1,000 WebSocket readers over TLS, 8 in flight',
+        load    => { kind => 'ws', readers => 1000, tls => 1, inflight => 8 },
+        servers => [qw(ours nchan)],
+        report  => \@broadcast,
+    }, {
+        name    => 'h2-sse-1000',
+        title   => '1,000 SSE readers over HTTP/2, 1 in flight',
+        load    => { kind => 'sse', readers => 1000, h2 => 1 },
+        servers => [qw(ours nchan)],
+        report  => \@broadcast,
+    }, {
+        name    => 'h2-sse-1000-8',
+        title   => '1,000 SSE readers over HTTP/2, 8 in flight',
+        load    => { kind => 'sse', readers => 1000, h2 => 1, inflight => 8 },
+        servers => [qw(ours nchan)],
+        report  => \@broadcast,
+    }, {
+        name    => 'deflate-ws-1000',
+        title   => '1,000 WebSocket readers, 1 KB messages deflated, 1 in '
+                   . 'flight',
+        load    => { kind => 'ws', readers => 1000, deflate => 1,
+                     size => 1024 },
+        ours    => "    realtime_deflate on;\n",
+        nchan   => "    nchan_deflate_message_for_websocket on;\n",
+        servers => [qw(ours nchan)],
+        report  => \@broadcast,
+    };
+
+    push @list, {
+        name    => 'latency-idle',
+        title   => 'publish latency, 200 a second, nothing else to do',
+        load    => { readers => 0, other_topics => 100, inflight => 4,
+                     rate => 200, seconds => 3 },
+        servers => [qw(ours nchan bare)],
+        report  => [qw(cpu publish_p50 publish_p99 publish_p999)],
+    }, {
+        name    => "latency-$most",
+        title   => "the same while a topic with $most WebSocket readers is "
+                   . 'kept busy',
+        load    => { kind => 'ws', readers => $most, other_topics => 100,
+                     inflight => 4, background => 1, rate => 200,
+                     seconds => 3 },
+        servers => [qw(ours nchan bare)],
+        report  => [qw(cpu deliveries_s publish_p50 publish_p99
+                       publish_p999)],
+    }, {
+        name    => 'latency-100000',
+        title   => 'the same with 100,000 readers in all of six processes',
+        load    => { kind => 'ws', other_topics => 100, inflight => 4,
+                     background => 1, rate => 200, seconds => 4 },
+        spread  => { readers => 100000, processes => 6 },
+        servers => [qw(ours nchan)],
+        manual  => 1,
+        report  => [qw(cpu deliveries_s publish_p50 publish_p99
+                       publish_p999)],
+    };
+
+    return @list;
+}
+
+
+1;
