@@ -113,7 +113,6 @@ define nginx_make
 	@cmp -s $2/$4 $5 || { echo "new: $5"; cp $2/$4 $5.new; mv $5.new $5; }
 endef
 
-comma :=	,
 so =		ngx_http_realtime_module.so
 module_opt =	--add-dynamic-module=$(top)
 module_ld =	-Wl,-z,relro -Wl,-z,now
@@ -137,28 +136,30 @@ $(BUILD)/src/%/configure:
 .PRECIOUS:	$(BUILD)/src/%/configure
 
 
-# With sanitizers.  nginx copies empty strings from NULL in many places, hence
-# the one exception for it; our code has none.  The module stays in memory when
-# nginx lets go of it at exit, or what it points to would count as leaked.
+# With sanitizers.  nginx copies empty strings from NULL and reads unaligned
+# words, hence the exceptions for it; our code has none.
 
 asan:		$(BUILD)/asan/nginx asan-module $(programs:%=$(BUILD)/asan/%)
 
 .PHONY:		asan-module
 
-$(BUILD)/asan/nginx: $(BUILD)/asan/nginx-objs/Makefile
+$(BUILD)/asan/nginx: $(BUILD)/asan/nginx-objs/Makefile \
+		t/sanitize/ngx_sanitize_module.c
 	$(call nginx_make,$(BUILD)/src/system,$(<D),binary,nginx,$@)
 
-$(BUILD)/asan/nginx-objs/Makefile: $(BUILD)/src/system/configure t/sanitize.c
-	@mkdir -p $(@D)
-	$(CC) -g -O1 $(WARNINGS) -c t/sanitize.c -o $(BUILD)/asan/sanitize.o
-	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) -fno-sanitize=nonnull-attribute,$(SANITIZE) $(out)/asan/sanitize.o)
+$(BUILD)/asan/nginx-objs/Makefile: $(BUILD)/src/system/configure \
+		t/sanitize/config
+	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) $(nginx_san),$(SANITIZE),\
+		--add-module=$(top)/t/sanitize)
+
+nginx_san =	-fno-sanitize=nonnull-attribute -fno-sanitize=alignment
 
 asan-module:	$(BUILD)/asan/module/Makefile
 	$(call nginx_make,$(BUILD)/src/system,$(<D),modules,$(so),$(BUILD)/asan/$(so))
 
 $(BUILD)/asan/module/Makefile: $(BUILD)/src/system/configure config \
 		$(BUILD)/module.list
-	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) -fPIC,$(SANITIZE) -Wl$(comma)-z$(comma)nodelete,$(module_opt))
+	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) -fPIC,$(SANITIZE),$(module_opt))
 
 
 # The nginx of Debian 13.
