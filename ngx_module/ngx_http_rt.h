@@ -152,6 +152,10 @@ struct ngx_http_rt_zone_s {
     ngx_queue_t                    behind;  /* subscribers to catch up */
     ngx_queue_t                    ended;   /* subscribers to finalize */
 
+    ngx_rbtree_t                   waiting; /* subscribers at their pace */
+    ngx_rbtree_node_t              waiting_sentinel;
+    ngx_event_t                    pace;
+
     ngx_event_t                    event;   /* delivery */
 };
 
@@ -276,6 +280,18 @@ typedef struct {
 } ngx_http_rt_scan_t;                       /* from now on is "lagged" */
 
 
+/* of a subscriber with realtime_conflate or realtime_debounce */
+
+typedef struct {
+    ngx_rbtree_node_t              node;    /* in zone->waiting, by its time */
+    ngx_http_rt_subscriber_t      *subscriber;
+    ngx_msec_t                     interval;
+    ngx_msec_t                     left;    /* until the next is quiet */
+    unsigned                       debounce:1;
+    unsigned                       waiting:1;
+} ngx_http_rt_pace_t;
+
+
 struct ngx_http_rt_subscriber_s {
     ngx_http_request_t            *request; /* owner: we die with it */
     ngx_http_rt_zone_t            *zone;
@@ -290,6 +306,7 @@ struct ngx_http_rt_subscriber_s {
     ngx_http_rt_id_t              *came;    /* NULL or &came_id: with an id */
     ngx_http_rt_id_t               came_id; /* of another epoch */
     ngx_http_rt_scan_t            *scan;    /* with patterns, to catch up */
+    ngx_http_rt_pace_t            *pace;    /* or NULL */
 
     ngx_http_rt_buffer_t          *out;     /* in flight, one reference */
     u_char                        *out_pos;
@@ -478,9 +495,18 @@ void ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s);
 
 ngx_int_t ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t **b);
+ngx_uint_t ngx_http_rt_catchup_early(ngx_http_rt_subscriber_t *s,
+    ngx_http_rt_record_t *rec);
 ngx_int_t ngx_http_rt_catchup_gap(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t **b, ngx_str_t *topic, uint64_t from, uint64_t to,
     ngx_uint_t reason);
+
+
+/* ngx_http_rt_pace.c */
+
+void ngx_http_rt_pace_init(ngx_http_rt_zone_t *zone, ngx_log_t *log);
+void ngx_http_rt_pace_wait(ngx_http_rt_subscriber_t *s, ngx_msec_t ms);
+void ngx_http_rt_pace_cancel(ngx_http_rt_subscriber_t *s);
 
 
 /* ngx_http_rt_subscriber.c */
@@ -500,6 +526,7 @@ void ngx_http_rt_subscriber_idle(ngx_http_rt_subscriber_t *s,
 void ngx_http_rt_subscriber_last(ngx_http_rt_subscriber_t *s, u_char *text,
     size_t len);
 void ngx_http_rt_subscriber_live(ngx_http_rt_subscriber_t *s);
+void ngx_http_rt_subscriber_unlive(ngx_http_rt_subscriber_t *s);
 void ngx_http_rt_subscriber_behind(ngx_http_rt_subscriber_t *s);
 void ngx_http_rt_subscriber_close(ngx_http_rt_subscriber_t *s,
     ngx_uint_t code, const char *reason);

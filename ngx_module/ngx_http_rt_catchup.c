@@ -23,6 +23,8 @@ static ngx_int_t ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t **b);
 static ngx_int_t ngx_http_rt_catchup_peek(ngx_http_rt_subscription_t *sub,
     uint64_t *next);
+static ngx_int_t ngx_http_rt_catchup_newest(ngx_http_rt_subscription_t *sub,
+    uint64_t upto, uint64_t *next);
 static ngx_int_t ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
     ngx_http_rt_start_t *start);
 
@@ -49,6 +51,10 @@ ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
 
     rc = ngx_http_rt_catchup_start(s, &b);
 
+    if (s->pace) {
+        s->pace->left = 0;
+    }
+
     if (rc == NGX_OK) {
         rc = s->scan ? ngx_http_rt_scan_fill(s, &b)
                      : ngx_http_rt_catchup_fill(s, &b);
@@ -68,6 +74,12 @@ ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
 
         if (rc == NGX_AGAIN) {
             ngx_http_rt_subscriber_behind(s);
+
+        } else if (s->pace && s->pace->left) {
+            ngx_http_rt_pace_wait(s, s->pace->left);
+
+        } else if (s->pace && !s->pace->debounce && b->messages) {
+            ngx_http_rt_pace_wait(s, s->pace->interval);
 
         } else {
             ngx_http_rt_subscriber_live(s);
@@ -198,7 +210,8 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
         while (i < s->nsubscriptions) {
             sub = &s->subscriptions[i];
 
-            rc = ngx_http_rt_catchup_peek(sub, &next[i]);
+            rc = s->pace ? ngx_http_rt_catchup_newest(sub, upto, &next[i])
+                         : ngx_http_rt_catchup_peek(sub, &next[i]);
 
             if (rc == NGX_DECLINED) {
 
@@ -256,6 +269,14 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
             continue;
         }
 
+        if (ngx_http_rt_catchup_early(s, &rec)) {
+
+            /* nor are the later ones quiet yet */
+
+            s->cursor = rec.seq - 1;
+            return NGX_OK;
+        }
+
         rc = ngx_http_rt_read_message(s->zone, pos, &rec, &m);
 
         if (rc == NGX_DECLINED) {
@@ -307,6 +328,85 @@ ngx_http_rt_catchup_peek(ngx_http_rt_subscription_t *sub, uint64_t *next)
     *next = rec.seq;
 
     return NGX_OK;
+}
+
+
+/* the same for those who want the newest one only, up to a seq */
+
+static ngx_int_t
+ngx_http_rt_catchup_newest(ngx_http_rt_subscription_t *sub, uint64_t upto,
+    uint64_t *next)
+{
+    uint64_t                 have, pos;
+    ngx_http_rt_cell_t      *cell;
+    ngx_http_rt_zone_t      *zone;
+    ngx_http_rt_ring_t      *ring;
+    ngx_http_rt_record_t    *rec;
+    ngx_http_rt_audience_t  *a;
+
+    a = sub->audience;
+    zone = sub->subscriber->zone;
+    ring = &zone->sh->store.ring;
+    have = ngx_max(sub->seq, sub->subscriber->cursor);
+
+    *next = NGX_HTTP_RT_CATCHUP_END;
+
+    ngx_http_rt_zone_lock(zone);
+
+    cell = ngx_http_rt_topic_find(&zone->sh->store, a->name.data, a->name.len,
+                                  a->hash);
+
+    pos = (cell && cell->topic.first) ? cell->topic.last : 0;
+
+    while (pos) {
+        rec = ngx_http_rt_record(ring, pos);
+
+        if (rec->seq <= upto) {
+
+            if (rec->seq > have) {
+                sub->pos = pos;
+                *next = rec->seq;
+            }
+
+            break;
+        }
+
+        pos = (pos == cell->topic.first) ? 0
+                                         : ngx_http_rt_record_prev(rec, pos);
+    }
+
+    ngx_http_rt_zone_unlock(zone);
+
+    return NGX_OK;
+}
+
+
+/* whether a record has to wait until its topic has been quiet */
+
+ngx_uint_t
+ngx_http_rt_catchup_early(ngx_http_rt_subscriber_t *s,
+    ngx_http_rt_record_t *rec)
+{
+    uint64_t     now, due;
+    ngx_time_t  *tp;
+
+    if (s->pace == NULL || !s->pace->debounce) {
+        return 0;
+    }
+
+    tp = ngx_timeofday();
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    due = rec->time + s->pace->interval;
+
+    if (due <= now) {
+        return 0;
+    }
+
+    /* the clock may have been set back meanwhile */
+
+    s->pace->left = ngx_min(due - now, s->pace->interval);
+
+    return 1;
 }
 
 

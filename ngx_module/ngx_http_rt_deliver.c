@@ -572,6 +572,16 @@ ngx_http_rt_deliver_to(ngx_http_rt_subscription_t *sub)
 
     b = a->buffers[s->encoding];
 
+    if (s->pace && s->pace->debounce) {
+        ngx_http_rt_pace_wait(s, s->pace->interval);
+        return;
+    }
+
+    if (s->pace && a->first != a->last) {
+        ngx_http_rt_subscriber_behind(s);
+        return;
+    }
+
     if (b == NULL || a->first <= s->cursor
         || (s->nsubscriptions > 1 && !ngx_http_rt_deliver_alone(s, a)))
     {
@@ -582,6 +592,10 @@ ngx_http_rt_deliver_to(ngx_http_rt_subscription_t *sub)
     s->cursor = a->last;
 
     ngx_http_rt_subscriber_deliver(s, b);
+
+    if (s->pace) {
+        ngx_http_rt_pace_wait(s, s->pace->interval);
+    }
 }
 
 

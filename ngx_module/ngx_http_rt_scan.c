@@ -31,7 +31,7 @@ typedef struct {
 } ngx_http_rt_scan_found_t;
 
 
-static void ngx_http_rt_scan_live(ngx_http_rt_scan_t *scan);
+static void ngx_http_rt_scan_live(ngx_http_rt_subscriber_t *s);
 static ngx_int_t ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t **b);
 static uint32_t ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s,
@@ -91,7 +91,7 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
             s->cursor = ngx_max(s->cursor, ngx_max(zone->seq, s->came_at));
 
-            ngx_http_rt_scan_live(scan);
+            ngx_http_rt_scan_live(s);
 
             return NGX_OK;
         }
@@ -103,9 +103,19 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
         if (rc == NGX_HTTP_RT_RING_OK
             && rec.seq > s->cursor
+            && !(s->pace && rec.next
+                 && ngx_http_rt_record_next(&rec, scan->pos) < end)
             && ngx_http_rt_scan_match(s, name, rec.topic_len)
             && !ngx_http_rt_scan_excluded(scan, &rec))
         {
+            if (ngx_http_rt_catchup_early(s, &rec)) {
+
+                /* nor are the later ones quiet yet */
+
+                s->cursor = rec.seq - 1;
+                return NGX_OK;
+            }
+
             rv = ngx_http_rt_read_message(zone, scan->pos, &rec, &m);
 
             if (rv == NGX_ERROR
@@ -125,8 +135,8 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
         if (rc == NGX_HTTP_RT_RING_LAPPED) {
             scan->pos = NGX_HTTP_RT_POS_LOOK;
-            scan->gaps = 1;
-            ngx_http_rt_scan_live(scan);
+            scan->gaps = !s->pace;
+            ngx_http_rt_scan_live(s);
 
             return NGX_AGAIN;
         }
@@ -145,10 +155,14 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 /* its start is over: history does not matter, and what it loses is told */
 
 static void
-ngx_http_rt_scan_live(ngx_http_rt_scan_t *scan)
+ngx_http_rt_scan_live(ngx_http_rt_subscriber_t *s)
 {
+    ngx_http_rt_scan_t  *scan;
+
+    scan = s->scan;
+
     scan->live = 1;
-    scan->silent = 0;
+    scan->silent = (s->pace != NULL);
     scan->history.count = (uint64_t) -1;
     scan->history.since = 0;
 }

@@ -123,6 +123,17 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
     s->protocol = ngx_http_rt_protocols[transport];
     s->encoding = ngx_http_rt_subscribe_encoding(r, transport);
 
+    if (rlcf->conflate || rlcf->debounce) {
+        s->pace = ngx_pcalloc(r->pool, sizeof(ngx_http_rt_pace_t));
+        if (s->pace == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        s->pace->subscriber = s;
+        s->pace->interval = ngx_max(rlcf->conflate, rlcf->debounce);
+        s->pace->debounce = (rlcf->debounce != 0);
+    }
+
     if (ngx_http_rt_subscribe_audiences(s, &topics) != NGX_OK) {
         ngx_http_rt_subscribe_undo(s);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -770,7 +781,7 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
         return;
     }
 
-    silent = !from->given;
+    silent = !from->given || s->pace;
     seq = 0;
 
     if (from->given) {
@@ -794,7 +805,7 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
 
         s->cursor = seq;
 
-        if (silent) {
+        if (!from->given) {
 
             /* right before the oldest record of the ring */
 
@@ -825,7 +836,7 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
         sub->seq = start.seq;
         sub->pos = start.pos;
 
-        if (silent) {
+        if (!from->given) {
 
             /* it has claimed nothing: it begins right before the first */
 
@@ -834,10 +845,10 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
                 least = ngx_min(least, first - 1);
             }
 
-        } else {
+        } else if (!silent) {
             sub->gap = s->came ? NGX_HTTP_RT_GAP_EPOCH : start.reason;
         }
     }
 
-    s->cursor = silent ? least : seq;
+    s->cursor = from->given ? seq : least;
 }

@@ -30,7 +30,6 @@ static ngx_int_t ngx_http_rt_subscriber_direct(ngx_http_rt_subscriber_t *s,
 static ngx_int_t ngx_http_rt_subscriber_filter(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t *b);
 static ngx_int_t ngx_http_rt_subscriber_block(ngx_http_rt_subscriber_t *s);
-static void ngx_http_rt_subscriber_unlive(ngx_http_rt_subscriber_t *s);
 static void ngx_http_rt_subscriber_write(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_subscriber_flush(ngx_http_rt_subscriber_t *s);
 static void ngx_http_rt_subscriber_timer(ngx_event_t *ev);
@@ -478,7 +477,7 @@ ngx_http_rt_subscriber_live(ngx_http_rt_subscriber_t *s)
 }
 
 
-static void
+void
 ngx_http_rt_subscriber_unlive(ngx_http_rt_subscriber_t *s)
 {
     ngx_uint_t                   i;
@@ -512,7 +511,9 @@ ngx_http_rt_subscriber_behind(ngx_http_rt_subscriber_t *s)
 {
     ngx_http_rt_subscriber_unlive(s);
 
-    if (s->queued || s->blocked || s->closing || s->ended) {
+    if (s->queued || s->blocked || s->closing || s->ended
+        || (s->pace && s->pace->waiting))
+    {
         return;
     }
 
@@ -537,6 +538,7 @@ ngx_http_rt_subscriber_close(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
     }
 
     ngx_http_rt_subscriber_unlive(s);
+    ngx_http_rt_pace_cancel(s);
 
     if (s->queued) {
         s->queued = 0;
@@ -563,6 +565,7 @@ ngx_http_rt_subscriber_end(ngx_http_rt_subscriber_t *s, ngx_int_t rc)
     }
 
     ngx_http_rt_subscriber_unlive(s);
+    ngx_http_rt_pace_cancel(s);
 
     if (s->queued) {
         ngx_queue_remove(&s->behind);
@@ -815,6 +818,7 @@ ngx_http_rt_subscriber_leave(void *data)
     }
 
     ngx_http_rt_subscriber_unlive(s);
+    ngx_http_rt_pace_cancel(s);
 
     if (s->queued) {
         ngx_queue_remove(&s->behind);

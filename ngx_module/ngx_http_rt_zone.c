@@ -312,6 +312,8 @@ ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone, ngx_cycle_t *cycle)
     zone->event.handler = ngx_http_rt_deliver;
     zone->event.log = cycle->log;
 
+    ngx_http_rt_pace_init(zone, cycle->log);
+
     i = ngx_process_slot;
 
     if (i >= NGX_HTTP_RT_SLOTS) {
