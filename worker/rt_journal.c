@@ -805,6 +805,8 @@ rt_journal_take_spare(rt_journal_t *j, uint32_t segment)
 
     pthread_mutex_lock(&j->mutex);
 
+    j->starved = 1;
+
     while (j->nspares == 0 && !j->stop && j->error == 0) {
         pthread_cond_signal(&j->wake_preparer);
         rt_journal_wait(&j->wake_writer, &j->mutex, RT_JOURNAL_RETRY_MS);
@@ -812,6 +814,7 @@ rt_journal_take_spare(rt_journal_t *j, uint32_t segment)
 
     n = j->nspares;
     spare = j->spare_first;
+    j->starved = j->nspares == 0;
 
     pthread_mutex_unlock(&j->mutex);
 
@@ -1113,7 +1116,7 @@ rt_journal_preparer(void *data)
 
         pthread_mutex_lock(&j->mutex);
 
-        if (j->nspares == 0 && j->writing != NULL) {
+        if (j->nspares == 0 && j->starved) {
             pthread_mutex_unlock(&j->mutex);
             rt_journal_set_error(j, err, "making a segment");
             pthread_mutex_lock(&j->mutex);
@@ -1315,7 +1318,7 @@ rt_journal_read_at(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
 
 
 rt_int_t
-rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
+rt_journal_try(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
 {
     rt_int_t   rc;
     rt_uint_t  again;
@@ -1331,8 +1334,6 @@ rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
         rc = rt_journal_read_at(j, addr, rec);
 
         if (rc != RT_OK) {
-            rt_log(RT_LOG_CRIT, 0, "no record at %08u.seg:%u",
-                   rt_addr_segment(addr), rt_addr_offset(addr));
             return RT_ERROR;
         }
 
@@ -1347,6 +1348,22 @@ rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
     }
 
     return RT_ERROR;
+}
+
+
+rt_int_t
+rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
+{
+    rt_int_t  rc;
+
+    rc = rt_journal_try(j, addr, rec);
+
+    if (rc == RT_ERROR) {
+        rt_log(RT_LOG_CRIT, 0, "no record at %08u.seg:%u",
+               rt_addr_segment(addr), rt_addr_offset(addr));
+    }
+
+    return rc;
 }
 
 

@@ -197,6 +197,7 @@ typedef struct {
     int                  error;             /* errno while failing */
     rt_uint_t            stop;
     rt_uint_t            nspares;
+    rt_uint_t            starved;           /* the writer needs one */
     uint32_t             spare_first;       /* spare-N: first <= N < next */
     uint32_t             spare_next;
     uint32_t             old_first;         /* old-N, dropped by retention */
@@ -245,6 +246,9 @@ size_t rt_journal_pending(const rt_journal_t *j);
  * over: rec->addr may lie in the next segment.
  */
 rt_int_t rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
+
+/* the same for an address that a peer has given: nothing is logged */
+rt_int_t rt_journal_try(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
 
 /* segments that end before addr become spares or go */
 void rt_journal_retain(rt_journal_t *j, uint64_t addr);

@@ -555,7 +555,7 @@ rt_conn_write(rt_conn_t *c)
         events |= EPOLLOUT;
     }
 
-    if (!c->blocked && !c->closing && rt_buf_size(&c->out) < RT_LINK_OUT_MAX) {
+    if (!c->blocked && !c->full && !c->closing) {
         events |= EPOLLIN;
     }
 
@@ -826,13 +826,30 @@ rt_conn_frame(rt_conn_t *c, const rt_wire_frame_t *f)
 }
 
 
+/* its answers are not taken, or wait for the disk */
+
+static rt_uint_t
+rt_conn_is_full(const rt_conn_t *c)
+{
+    return rt_buf_size(&c->out) + rt_buf_size(&c->held) >= RT_LINK_OUT_MAX;
+}
+
+
 static void
 rt_conn_frames(rt_conn_t *c)
 {
     rt_int_t         rc;
     rt_wire_frame_t  f;
 
-    while (!c->dead && !c->closing && rt_buf_size(&c->out) < RT_LINK_OUT_MAX) {
+    c->full = 0;
+
+    while (!c->dead && !c->closing) {
+
+        if (rt_conn_is_full(c)) {
+            c->full = 1;
+            rt_conn_mark_dirty(c);
+            return;
+        }
 
         rc = rt_wire_parse(&f, c->in.pos, rt_buf_size(&c->in),
                            RT_WIRE_FRAME_MAX);
@@ -918,9 +935,6 @@ rt_conn_event(rt_poll_t *ev, uint32_t events)
     if (events & EPOLLOUT) {
         rt_conn_write(c);
 
-        if (!c->dead && rt_buf_size(&c->out) < RT_LINK_OUT_MAX) {
-            rt_conn_frames(c);
-        }
     }
 
     if (!c->dead && events & EPOLLIN) {
@@ -964,10 +978,10 @@ rt_link_unblock(rt_link_t *l)
     rt_conn_t  *c;
 
     for (c = l->conns; c; c = c->next) {
-        if (c->blocked && !c->dead) {
+        if (!c->dead && (c->blocked || (c->full && !rt_conn_is_full(c)))) {
             rt_conn_frames(c);
 
-            if (!c->blocked) {
+            if (!c->blocked && !c->full) {
                 rt_conn_mark_dirty(c);
             }
         }

@@ -20,7 +20,8 @@
 #define RT_LINK_CONNECTIONS    1024         /* nginx processes, and ctl */
 #define RT_LINK_INFLIGHT       8192         /* held answers a connection */
 #define RT_LINK_SUBSCRIPTIONS  16384        /* a connection */
-#define RT_LINK_OUT_MAX        (4 * 1024 * 1024)    /* then it is not read */
+#define RT_LINK_OUT_MAX        (4 * 1024 * 1024)    /* of answers, then it
+                                                       is not read */
 #define RT_LINK_READ           (256 * 1024) /* at once, for fairness */
 #define RT_LINK_ZONES          16           /* whose cursors are kept */
 #define RT_LINK_PEERS          16           /* users who may connect */
@@ -50,6 +51,7 @@ struct rt_conn_s {
     unsigned             dead:1;            /* freed at the turn's end */
     unsigned             closing:1;         /* no more commands */
     unsigned             blocked:1;         /* the journal had no room */
+    unsigned             full:1;            /* its answers pile up */
     unsigned             dirty:1;           /* in link->dirty */
     unsigned             behind:1;          /* has subscriptions to serve */
 

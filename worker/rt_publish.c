@@ -219,6 +219,7 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
     uint64_t        epoch, position, index;
     rt_link_t      *l;
     rt_sink_t      *s;
+    rt_record_t     rec;
     rt_wire_str_t   name;
 
     l = c->link;
@@ -275,6 +276,13 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
                    (int) name.len, name.data);
             c->sink = NULL;
             return;
+        }
+
+        if (rt_journal_try(&l->dispatch->journal, position, &rec) == RT_ERROR) {
+            rt_log(RT_LOG_INFO, 0, "zone \"%.*s\" gave a position that is "
+                   "none", (int) name.len, name.data);
+            position = s->position;
+            index = s->index;
         }
 
         rt_sink_seek(l, s, position, index);
@@ -496,6 +504,7 @@ rt_publish_subscribe(rt_conn_t *c, const rt_wire_frame_t *f)
     rt_str_t            name;
     uint64_t            from;
     rt_link_t          *l;
+    rt_record_t         rec;
     rt_entity_t        *e;
     rt_wire_str_t       s;
     rt_subscription_t  *sub;
@@ -552,6 +561,14 @@ rt_publish_subscribe(rt_conn_t *c, const rt_wire_frame_t *f)
     }
 
     from = rt_wire_number(f, RT_WIRE_F_FROM);
+
+    if (e == NULL && from && from != UINT64_MAX
+        && rt_journal_try(&l->dispatch->journal, from, &rec) == RT_ERROR)
+    {
+        free(sub);
+        rt_link_refuse(c, f->id, 400, "bad_position", "there is no record");
+        return;
+    }
 
     if (e) {
         sub->version = rt_max(from, 1);
