@@ -38,7 +38,7 @@ sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$top/conf/nginx.conf" \
     > "$run/nginx.conf"
 
 trap stop EXIT
-trap exit INT TERM HUP
+trap "exit 0" INT TERM HUP
 
 if [ -x "$build/realtimed" ]; then
     "$build/realtimed" --listen "unix:$run/realtimed.sock" \
