@@ -272,7 +272,7 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
 
             rt_log(RT_LOG_CRIT, 0, "zone \"%.*s\" is ahead of the journal: "
                    "was an old copy put back? nothing is published to it "
-                   "before realtimectl journal repair gives a new epoch",
+                   "until nginx is restarted",
                    (int) name.len, name.data);
             c->sink = NULL;
             return;
