@@ -296,6 +296,13 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
 
     s->direct = 1;
 
+    if (r->header_in->pos < r->header_in->last) {
+
+        /* frames came with the handshake; the socket may stay silent */
+
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+
     ngx_http_rt_subscriber_idle(s, rlcf->keepalive);
 
     if (r->out || r->connection->buffered) {
@@ -405,13 +412,6 @@ ngx_http_rt_ws_read(ngx_http_request_t *r)
 
     if (s == NULL) {
         return;
-    }
-
-    if (c->close) {
-
-        /* worker_shutdown_timeout has come */
-
-        ngx_http_rt_subscriber_end(s, NGX_HTTP_CLOSE);
     }
 
     for (turn = 0; !s->ended; turn++) {
