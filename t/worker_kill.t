@@ -81,7 +81,8 @@ for my $round (0 .. $kills) {
     $w->start;
     my $c = $w->connect;
     my $hello = $c->hello(zone => 'main', zone_epoch => 7,
-        $zone{epoch} ? %zone : ()) or do { diag $w->log_text; BAIL_OUT("no hello") };
+        $zone{epoch} ? %zone : ());
+    BAIL_OUT('no hello: ' . $w->log_text) if !$hello;
     $zone{epoch} = $hello->{epoch};
 
     if ($round == 0) {

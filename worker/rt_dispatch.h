@@ -23,9 +23,9 @@
 /* limits, each with a directive of its own in realtimed.conf */
 #define RT_ENTITIES_MAX        1000000
 #define RT_SNAPSHOT_EVENTS     1000000      /* journaled, then a snapshot */
-#define RT_IDLE_MS             (600 * 1000) /* then evicted, if nothing is due */
-#define RT_BATCH_MS            10           /* durability batch: synced within */
-#define RT_NONE_MS             1000         /* durability none */
+#define RT_IDLE_MS             (600 * 1000) /* then evicted, if none is due */
+#define RT_BATCH_MS            10           /* "batch" is synced within */
+#define RT_NONE_MS             1000         /* and "none" */
 
 #define RT_HASH_EVERY          4096         /* records, then a state hash */
 #define RT_EVICT_VERSIONS      4096         /* more events: never evicted */

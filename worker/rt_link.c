@@ -26,7 +26,7 @@
 
 #define RT_LINK_BACKLOG     511
 #define RT_LINK_BIND_TRIES  20              /* 10 ms apart */
-#define RT_LINK_KEEP        (256 * 1024)      /* a buffer keeps this when empty */
+#define RT_LINK_KEEP        (256 * 1024)    /* a buffer keeps this when empty */
 
 
 static void rt_link_accept(rt_poll_t *ev, uint32_t events);

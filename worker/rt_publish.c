@@ -116,7 +116,8 @@ rt_publish_save(rt_link_t *l)
     l->sinks_changed = 0;
     memset(&b, 0, sizeof(rt_buf_t));
 
-    rt_buf_printf(&b, "%llx\n", (unsigned long long) l->dispatch->journal.epoch);
+    rt_buf_printf(&b, "%llx\n",
+                  (unsigned long long) l->dispatch->journal.epoch);
 
     for (i = 0; i < l->nsinks; i++) {
         s = &l->sinks[i];
@@ -298,9 +299,10 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
 void
 rt_publish_detach(rt_conn_t *c)
 {
-    rt_conn_t           *n;
-    rt_link_t           *l;
-    rt_sink_t           *s;
+    uint32_t    i;
+    rt_conn_t  *n;
+    rt_link_t  *l;
+    rt_sink_t  *s;
 
     l = c->link;
     s = c->sink;
@@ -324,7 +326,8 @@ rt_publish_detach(rt_conn_t *c)
                 rt_sink_seek(l, s, s->position, s->index);
 
             } else if (s->window_first != s->window_next) {
-                s->cursor = s->window[s->window_first % s->window_size].position;
+                i = s->window_first % s->window_size;
+                s->cursor = s->window[i].position;
                 s->sent_position = 0;
                 s->window_first = s->window_next;
             }
