@@ -331,6 +331,7 @@ struct ngx_http_rt_subscriber_s {
     unsigned                       blocked:1;  /* the socket is full */
     unsigned                       closing:1;  /* takes no more messages */
     unsigned                       ended:1;
+    unsigned                       told:1;     /* what it has missed */
     unsigned                       draining:1;
     unsigned                       said:1;     /* its last words */
 

@@ -40,6 +40,8 @@ ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
         return;
     }
 
+    s->told = 1;
+
     b = ngx_http_rt_buffer_create(s->encoding, 1024);
     if (b == NULL) {
         ngx_http_rt_subscriber_end(s, NGX_ERROR);

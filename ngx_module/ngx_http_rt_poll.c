@@ -116,7 +116,7 @@ ngx_http_rt_poll_timer(ngx_http_rt_subscriber_t *s)
 {
     ngx_http_rt_buffer_t  *b;
 
-    if (s->queued) {
+    if (s->queued && !s->told) {
 
         /* it has not even been told what there is */
 

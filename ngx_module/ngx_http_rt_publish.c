@@ -247,7 +247,7 @@ ngx_http_rt_publish_collect(ngx_http_request_t *r, ngx_str_t *body)
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    ngx_str_null(body);
+    ngx_str_set(body, "");
 
     if (r->request_body == NULL || r->request_body->bufs == NULL) {
         return NGX_OK;
@@ -279,6 +279,10 @@ ngx_http_rt_publish_collect(ngx_http_request_t *r, ngx_str_t *body)
     for (cl = r->request_body->bufs; cl; cl = cl->next) {
         b = cl->buf;
         size = ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
 
         if (!b->in_file) {
             p = ngx_cpymem(p, b->pos, size);
@@ -551,8 +555,14 @@ ngx_http_rt_publish_key(ngx_http_request_t *r, ngx_http_rt_publish_ctx_t *ctx,
     if (!ctx->batch) {
         ngx_sha1_update(&sha1, &m->event_len, sizeof(m->event_len));
         ngx_sha1_update(&sha1, &m->type_len, sizeof(m->type_len));
-        ngx_sha1_update(&sha1, m->event, m->event_len);
-        ngx_sha1_update(&sha1, m->type, m->type_len);
+
+        if (m->event_len) {
+            ngx_sha1_update(&sha1, m->event, m->event_len);
+        }
+
+        if (m->type_len) {
+            ngx_sha1_update(&sha1, m->type, m->type_len);
+        }
     }
 
     ngx_sha1_update(&sha1, body->data, body->len);

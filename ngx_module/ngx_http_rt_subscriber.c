@@ -736,6 +736,15 @@ ngx_http_rt_subscriber_timer(ngx_event_t *ev)
     }
 
     if (s->draining && !s->closing) {
+
+        if (s->queued && !s->told) {
+
+            /* who comes to a process that goes is told what there is first */
+
+            ngx_add_timer(&s->timer, 1);
+            return;
+        }
+
         ngx_http_rt_subscriber_close(s, 1012, "going away, come back");
         return;
     }

@@ -768,7 +768,10 @@ ngx_http_rt_ws_frame(ngx_http_rt_subscriber_t *s, ngx_uint_t opcode,
     }
 
     b->last = ngx_http_rt_ws_header(b->last, NGX_HTTP_RT_WS_FIN|opcode, len);
-    b->last = ngx_cpymem(b->last, data, len);
+
+    if (len) {
+        b->last = ngx_cpymem(b->last, data, len);
+    }
 
     rc = ngx_http_rt_subscriber_send(s, b);
 
