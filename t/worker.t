@@ -6,7 +6,9 @@ use v5.36;
 use FindBin;
 use lib $FindBin::Bin;
 use Test::More;
+use IO::Socket::UNIX;
 use JSON::PP qw(decode_json);
+use Socket ();
 use Time::HiRes qw(time sleep);
 use worker_link;
 
@@ -248,6 +250,34 @@ is($rc, 0, 'repaired');
 ($rc, $out) = $w->ctl('journal', 'verify');
 is($rc, 0, 'what is left is whole');
 ok(-e "$w->{data}/00000001.seg.damaged", 'the rest is kept');
+
+
+# durability batch: answered at once, on disk soon; ready is told to systemd
+
+my $notify = "$w->{dir}/notify";
+my $n = IO::Socket::UNIX->new(Type => Socket::SOCK_DGRAM(),
+    Local => $notify) or die;
+$w = worker_link->new(conf => "$small\n[auction]\ndurability = batch\n");
+{
+    local $ENV{NOTIFY_SOCKET} = $notify;
+    $w->start;
+}
+$c = $w->connect;
+$c->hello;
+$c->command('b', 'create', $terms);
+for my $amount (1 .. 20) {
+    $r = $c->command('b', 'bid', "{\"amount\":${amount}000}", user => 'ann');
+    is($r->{status}, 201, 'batch') if $r->{status} != 201;
+}
+recv $n, my $text, 100, 0;
+is($text, 'READY=1', 'ready');
+sleep 0.2;
+$w->stop('KILL');
+$w->start;
+$c = $w->connect;
+$c->hello;
+is(decode_json($c->query('b', 'state')->{body})->{price}, 20000,
+    'it was on disk soon');
 
 
 # options

@@ -384,6 +384,13 @@ rt_dispatch_command(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 
     rt_assert(d->out.status != 0);
 
+    if (rt_buf_size(&d->out.data) + rt_buf_size(&d->out.body)
+        > RT_COMMAND_SIZE_MAX)
+    {
+        return rt_dispatch_say(d, a, 422, "too_large",
+                               "what follows from it is too large");
+    }
+
     if (rq->key.len) {
         idem.status = (uint32_t) d->out.status;
         idem.version = (e ? e->version : 0) + d->out.n;

@@ -27,6 +27,9 @@
 #define RT_BATCH_MS            10           /* "batch" is synced within */
 #define RT_NONE_MS             1000         /* and "none" */
 
+/* a command's events and answer: far below what the journal may gather */
+#define RT_COMMAND_SIZE_MAX    (512 * 1024)
+
 #define RT_HASH_EVERY          4096         /* records, then a state hash */
 #define RT_EVICT_VERSIONS      4096         /* more events: never evicted */
 #define RT_AT_VERSIONS         100000       /* replayed for one "at" query */

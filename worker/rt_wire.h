@@ -114,9 +114,8 @@
  *
  *  GONE         n->d  id 0.  CONNECTION
  *               That client's connection is closed.  Its commands are decided
- *               nevertheless; its subscriptions on this link end.  Engines
- *               that keep seats are told.  Only for connections that were
- *               named in a COMMAND or SUBSCRIBE.
+ *               nevertheless; its subscriptions on this link end.  Only for
+ *               connections that were named in a COMMAND or SUBSCRIBE.
  *
  *  STATUS       n->d  No fields.  The answer is a REPLY with the daemon's
  *               counters as a JSON object, to be merged into "workers".
