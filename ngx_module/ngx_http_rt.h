@@ -424,6 +424,8 @@ void ngx_http_rt_zone_exit_process(ngx_http_rt_zone_t *zone);
 ngx_int_t ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
     ngx_http_rt_message_t *messages, ngx_uint_t n,
     ngx_http_rt_cell_key_t *key, ngx_http_rt_presence_t *p);
+ngx_int_t ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
+    ngx_http_rt_message_t *m, const ngx_http_rt_place_t *place);
 
 
 /* ngx_http_rt_bell.c */

@@ -26,8 +26,10 @@ ngx_http_rt_topic_repair(ngx_http_rt_store_t *store)
     if (store->from && store->from < store->ring.head) {
         ngx_http_rt_ring_commit(&store->ring, store->from, store->ring.head);
         ngx_http_rt_topic_link(store);
+        ngx_http_rt_source_settle(&store->sources);
     }
 
+    ngx_http_rt_source_cancel(&store->sources);
     store->from = 0;
 }
 
@@ -132,8 +134,9 @@ ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
 
     ngx_http_rt_ring_commit(ring, ring->head, at);
     ngx_http_rt_topic_link(store);
+    ngx_http_rt_source_settle(&store->sources);
 
-    store->from = 0;
+    __atomic_store_n(&store->from, 0, __ATOMIC_RELEASE);
 
     return NGX_HTTP_RT_TOPIC_OK;
 }
@@ -211,6 +214,39 @@ ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
     }
 
     return NGX_HTTP_RT_TOPIC_OK;
+}
+
+
+/*
+ * A publication of a source that is known; REPLAY: it was applied before.  What
+ * is refused for good is passed over, so the place moves also then.
+ */
+
+int
+ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *m, ngx_http_rt_presence_t *p,
+    const ngx_http_rt_place_t *place)
+{
+    int                    rc;
+    ngx_http_rt_source_t  *source;
+
+    source = ngx_http_rt_source_find(&store->sources, place->epoch);
+
+    if (source == NULL || !ngx_http_rt_source_is_new(source, place)) {
+        return NGX_HTTP_RT_TOPIC_REPLAY;
+    }
+
+    ngx_http_rt_source_prepare(&store->sources, source, place);
+
+    rc = ngx_http_rt_topic_append(store, m, 1, p);
+
+    if (rc != NGX_HTTP_RT_TOPIC_OK) {
+        ngx_http_rt_source_settle(&store->sources);
+    }
+
+    ngx_http_rt_source_cancel(&store->sources);
+
+    return rc;
 }
 
 

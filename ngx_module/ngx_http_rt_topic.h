@@ -15,7 +15,8 @@
  *     link          chains, ends and counts of the topics
  *
  * store->from is where linking has to begin; ngx_http_rt_topic_repair() does
- * it again, and doing it twice changes nothing.
+ * it again, and doing it twice changes nothing.  The place of a source moves
+ * with the commit in the same way; see ngx_http_rt_source.h.
  *
  * Everything here runs under the zone's mutex, but for back() and what
  * ngx_http_rt_ring.h gives readers.
@@ -28,6 +29,7 @@
 #include "ngx_http_rt_index.h"
 #include "ngx_http_rt_message.h"
 #include "ngx_http_rt_ring.h"
+#include "ngx_http_rt_source.h"
 
 
 #define NGX_HTTP_RT_TOPIC_OK       0
@@ -57,6 +59,7 @@ typedef struct {
     uint64_t                 epoch;
     uint64_t                 from;      /* committed, not yet linked; or 0 */
     uint64_t                 evicted;   /* messages overwritten */
+    ngx_http_rt_sources_t    sources;   /* of publications by daemons */
 } ngx_http_rt_store_t;
 
 
@@ -95,6 +98,10 @@ int ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
 int ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p,
     ngx_http_rt_cell_key_t *key);
+
+int ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *m, ngx_http_rt_presence_t *p,
+    const ngx_http_rt_place_t *place);
 
 ngx_http_rt_cell_t *ngx_http_rt_topic_find(ngx_http_rt_store_t *store,
     const u_char *name, size_t len, uint32_t hash);

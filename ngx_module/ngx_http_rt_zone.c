@@ -20,7 +20,7 @@
 
 
 /* changes with every change of what lies in the zone */
-#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740001
+#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740002
 
 #define NGX_HTTP_RT_ZONE_MIN       (1024 * 1024)
 #define NGX_HTTP_RT_ZONE_MAX       ((size_t) 16 * 1024 * 1024 * 1024)
@@ -420,6 +420,35 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
 
     if (rc == NGX_HTTP_RT_TOPIC_OK) {
         ngx_http_rt_bell_ring(zone, p);
+    }
+
+    return rc;
+}
+
+
+/* the same with a publication of a daemon's journal */
+
+ngx_int_t
+ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
+    ngx_http_rt_message_t *m, const ngx_http_rt_place_t *place)
+{
+    ngx_int_t                rc;
+    ngx_time_t              *tp;
+    ngx_http_rt_presence_t   p;
+
+    tp = ngx_timeofday();
+
+    m->time = (uint64_t) tp->sec * 1000 + tp->msec;
+    m->epoch = zone->sh->store.epoch;
+
+    ngx_http_rt_zone_lock(zone);
+
+    rc = ngx_http_rt_topic_append_from(&zone->sh->store, m, &p, place);
+
+    ngx_http_rt_zone_unlock(zone);
+
+    if (rc == NGX_HTTP_RT_TOPIC_OK) {
+        ngx_http_rt_bell_ring(zone, &p);
     }
 
     return rc;
