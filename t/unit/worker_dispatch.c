@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <setjmp.h>
 #include <cmocka.h>
@@ -832,6 +833,78 @@ test_bad_snapshot(void **state)
 }
 
 
+/* a child writes the snapshot; old segments go; what is gone is told */
+
+static void
+test_retention(void **state)
+{
+    int       i, round, status;
+    char      body[64];
+    pid_t     pid;
+    uint64_t  hash;
+
+    (void) state;
+
+    conf.retain_bytes = 1;
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("x", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":100000000}"), 201);
+
+    for (round = 0; round < 4; round++) {
+
+        for (i = 1; i <= 20000; i++) {
+            sprintf(body, "{\"amount\":%d}", round * 20000 + i);
+            assert_int_equal(command("x", "bid", i % 2 ? "ann" : "bob", body),
+                             201);
+        }
+
+        assert_int_equal(rt_dispatch_snapshot(&d), RT_OK);
+        assert_int_equal(rt_dispatch_snapshot(&d), RT_DECLINED);
+        pid = d.snapshot_pid;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+
+        /* not before the journal has all of it */
+
+        rt_dispatch_snapshot_exited(&d, status);
+        rt_dispatch_snapshot_commit(&d);
+        sync_all();
+        rt_dispatch_snapshot_commit(&d);
+        assert_int_equal(d.stats.snapshots, round + 1);
+        assert_false(rt_dispatch_snapshot_pending(&d));
+    }
+
+    assert_true(d.journal.segment > 4);
+    assert_true(d.journal.first_segment > 2);
+
+    assert_int_equal(query("x", "history", "from=1"), 410);
+    assert_int_equal(query("x", "history", "from=80000&limit=2"), 200);
+    assert_int_equal(query("x", "at", "version=5"), 410);
+    assert_int_equal(query("x", "at", "time=1"), 410);
+
+    hash = rt_dispatch_hash(&d);
+    down(0);
+    up();
+    assert_true(rt_dispatch_hash(&d) == hash);
+    assert_int_equal(d.stats.replayed, 0);
+    down(0);
+
+    /* without any snapshot there is nothing to begin with */
+
+    for (i = 0; i < 2; i++) {
+        uint64_t  seqs[4];
+        char      path[512];
+
+        assert_true(rt_snapshot_list(dir, seqs, 4) > 0);
+        snprintf(path, sizeof(path), "%s/snapshot-%020llu", dir,
+                 (unsigned long long) seqs[0]);
+        unlink(path);
+    }
+
+    assert_int_equal(rt_dispatch_open(&d, &conf), RT_ERROR);
+}
+
+
 #define dispatch_test(t)  cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 
@@ -843,7 +916,8 @@ main(void)
         dispatch_test(test_idempotency),
         dispatch_test(test_versions),
         dispatch_test(test_long_history),
-        dispatch_test(test_bad_snapshot)
+        dispatch_test(test_bad_snapshot),
+        dispatch_test(test_retention)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
