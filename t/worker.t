@@ -206,6 +206,23 @@ is($h->{position}, $p[0]{position}, 'a new zone learns where it begins');
 is(decode_json($p[0]{body})->{price}, 1150, 'and misses nothing');
 
 
+# an older incarnation of the zone does not take over
+
+undef $p;
+sleep 0.2;
+$q = $w->connect;
+$q->hello(zone => 'z', zone_epoch => 6);
+published($q, 1);
+$p = $w->connect;
+$p->hello(zone => 'z', zone_epoch => 7);
+published($p, 1);
+undef $p;
+sleep 0.2;
+$c->command('42', 'bid', '{"amount":1200}', user => 'bob');
+is(scalar published($q, 0), 0, 'nothing to the older one');
+undef $q;
+
+
 # signals and the end
 
 kill 'HUP', $w->{pid};
@@ -223,7 +240,7 @@ $w->start;
 $c = $w->connect;
 $c->hello;
 my $state = decode_json($c->query('42', 'state')->{body});
-is($state->{price}, 1150, 'it is all there');
+is($state->{price}, 1200, 'it is all there');
 is(decode_json($c->ask('status')->{body})->{replayed}, 0, 'by the snapshot');
 is($c->ask('snapshot')->{status}, 200, 'a snapshot when asked');
 

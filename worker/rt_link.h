@@ -66,6 +66,7 @@ struct rt_conn_s {
     uint32_t             mark_next;
 
     rt_sink_t           *sink;              /* the zone it offers, or NULL */
+    uint64_t             zone_epoch;
     uint64_t             window;
 
     rt_subscription_t   *subscriptions;

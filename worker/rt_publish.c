@@ -247,6 +247,7 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
     }
 
     epoch = rt_wire_number(f, RT_WIRE_F_ZONE_EPOCH);
+    c->zone_epoch = epoch;
 
     if (s->publisher != NULL && s->zone_epoch == epoch) {
         c->sink = s;                        /* it may take over */
@@ -318,7 +319,9 @@ rt_publish_detach(rt_conn_t *c)
     s->publisher = NULL;
 
     for (n = l->conns; n; n = n->next) {
-        if (n != c && n->sink == s && !n->dead && !n->closing) {
+        if (n != c && n->sink == s && n->zone_epoch == s->zone_epoch
+            && !n->dead && !n->closing)
+        {
 
             /* a zone that never confirmed anything goes on where it began */
 
