@@ -58,7 +58,7 @@ ok($ws->wait_eof, 'end');
 
 my $early = $rt->ws('/room/b', tls => 1,
                     early => RT::WebSocket::frame(1, 'early'));
-ok($early->wait_data('early'), 'a frame with the handshake');
+ok($early->wait_data('early', 8), 'a frame with the handshake, at once');
 
 my $slow = $rt->sse('/sub/slow', tls => 1, rcvbuf => 4096);
 $slow->pause;

@@ -547,8 +547,11 @@ sub end ($class = undef) {
 END {
     local $?;
     for my $self (values %live) {
-        Test::More::diag('the test died; the log ends with:');
-        Test::More::diag($_) for (split /\n/, $self->log)[-15 .. -1];
+        $self->_check_log;
+        Test::More::diag('the test died');
+        Test::More::diag($_) for @{ $self->{faults} };
+        my @log = split /\n/, $self->log;
+        Test::More::diag($_) for splice @log, @log > 10 ? -10 : 0;
         kill 'KILL', -$self->{pid};
         waitpid $self->{pid}, 0;
         $self->_remove;

@@ -460,7 +460,9 @@ sub wait_data ($self, $data, $seconds = $RT::timeout) {
 my $plain = qr/"((?:[^"\\\x00-\x1f\x7f-\xff])*+)"/;
 
 sub take_text ($self, $text) {
-    if ($text =~ /^\{"id":$plain,"topic":$plain,"time":(\d+),"data":$plain\}$/) {
+    if ($text =~ /^\{"id":$plain,"topic":$plain,
+                     "time":(\d+),"data":$plain\}$/x)
+    {
         $self->take_json({ id => $1, topic => $2, time => $3, data => $4 });
         return;
     }
