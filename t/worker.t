@@ -227,6 +227,16 @@ undef $q;
 
 kill 'HUP', $w->{pid};
 is($c->query('42', 'state')->{status}, 200, 'it goes on after SIGHUP');
+like($w->log_text, qr/SIGHUP received/, 'which is logged');
+
+rename $w->{log}, "$w->{log}.1";
+kill 'HUP', $w->{pid};
+$c->query('42', 'state');
+sleep 0.1;
+kill 'HUP', $w->{pid};
+$c->query('42', 'state');
+sleep 0.1;
+like($w->log_text, qr/SIGHUP received/, 'into a new file');
 
 is($w->stop, 0, 'SIGTERM: it stops');
 my @last = @{ $c->frames(1) // [] };

@@ -4,6 +4,8 @@
  */
 
 
+#define _GNU_SOURCE                         /* dup3() */
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,7 +69,7 @@ rt_log_write(rt_log_level_e level, int err, const char *fmt, ...)
 rt_int_t
 rt_log_open(const char *path)
 {
-    int  fd, old;
+    int  fd, rc;
 
     if (path == NULL) {
         fd = STDERR_FILENO;
@@ -81,12 +83,19 @@ rt_log_open(const char *path)
         }
     }
 
-    old = rt_log_fd;
-    rt_log_fd = fd;
+    /*
+     * Another thread may be writing a line: the descriptor must never be
+     * closed and given to a file of the journal meanwhile.
+     */
 
-    if (old != STDERR_FILENO) {
-        close(old);
+    if (rt_log_fd != STDERR_FILENO && fd != STDERR_FILENO) {
+        rc = dup3(fd, rt_log_fd, O_CLOEXEC);
+        close(fd);
+
+        return rc == -1 ? RT_ERROR : RT_OK;
     }
+
+    rt_log_fd = fd;
 
     return RT_OK;
 }
