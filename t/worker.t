@@ -307,6 +307,29 @@ is(decode_json($c->query('b', 'state')->{body})->{price}, 20000,
     'it was on disk soon');
 
 
+# only certain users may connect; the kernel says who it is
+
+SKIP: {
+    skip 'not root', 2 if $> != 0;
+    for my $peers ('daemon', 'nobody') {
+        my $p = worker_link->new(
+            conf => "mode = 0666\npeers = $peers\n$small");
+        chmod 0755, $p->{dir};
+        $p->start;
+        $p->connect->hello;
+        my $nobody = getpwnam 'nobody';
+        my $pid = fork // die;
+        if ($pid == 0) {
+            $> = $nobody;
+            exec 'true' if $p->connect->hello;
+            exec 'false';
+        }
+        waitpid $pid, 0;
+        is($? == 0, $peers eq 'nobody', "nobody, when $peers may");
+    }
+}
+
+
 # options
 
 $out = qx($realtimed -c $w->{dir}/conf -t 2>&1);
