@@ -59,6 +59,8 @@ typedef struct {
     unsigned       h2;
     unsigned       deflate;
     unsigned       follow;          /* no publishers: until this many came */
+    unsigned       spin;            /* never sleep while measuring */
+    unsigned       tell;            /* when it begins to measure */
     unsigned       background;      /* publishers of topic 0, rest elsewhere */
     double         rate;            /* publishes a second, 0: as they finish */
     double         seconds;
@@ -131,6 +133,7 @@ extern uint64_t      load_clock;    /* of the bytes at hand */
 /* load.c */
 
 int load_watch(load_event_t *ev, unsigned events);
+int load_watch_first(load_event_t *ev);
 void load_fail(const char *fmt, ...)
     __attribute__((noreturn, format(printf, 1, 2)));
 

@@ -80,7 +80,7 @@ load_publishers_create(void)
         p->event.handler = load_publisher_handler;
         p->event.fd = load_connect(load_conf.publish_port, 0, 0);
 
-        if (p->event.fd == -1 || load_watch(&p->event, EPOLLIN) != LOAD_OK) {
+        if (p->event.fd == -1 || load_watch_first(&p->event) != LOAD_OK) {
             load_fail("publisher %u: %s", i, strerror(errno));
         }
     }
@@ -94,7 +94,7 @@ load_publishers_run(void)
     unsigned           i;
     load_publisher_t  *p;
 
-    if (stopped) {
+    if (stopped || npublishers == 0) {
         return;
     }
 

@@ -22,10 +22,19 @@ my %kinds = (sse => 'SSE', ws => 'WebSocket');
 
 
 # $files: how many each process may open
+#
+# nginx closes idle connections when fewer than a sixteenth are left
+
+sub most ($files) {
+    my $most = int($files * 0.93 / 1000) * 1000;
+
+    return $most > 100000 ? 100000 : $most;
+}
+
 
 sub scenarios ($files) {
     my @list;
-    my $most = int(($files - 200) / 1000) * 1000;
+    my $most = most($files);
 
     for my $kind (qw(sse ws)) {
         for my $readers (1000, 10000) {
@@ -61,7 +70,8 @@ sub scenarios ($files) {
             name   => "topics-$kind-10000",
             title  => "10,000 topics with one $kinds{$kind} reader each",
             load   => { kind => $kind, readers => 10000, topics => 10000,
-                        inflight => 32 },
+                        inflight => 32,
+                        spin => 1 },
             report => \@topics,
         };
     }
@@ -69,12 +79,20 @@ sub scenarios ($files) {
     push @list, {
         name    => 'publish',
         title   => 'publish only, 10,000 topics',
-        load    => { readers => 0, topics => 10000, inflight => 32 },
+        load    => { readers => 0, topics => 10000, inflight => 32,
+                        spin => 1 },
         report  => \@publish,
     }, {
         name    => 'publish-1',
         title   => 'publish only, one connection',
         load    => { readers => 0, topics => 100, inflight => 1 },
+        report  => \@publish,
+    }, {
+        name    => 'publish-nothing',
+        title   => 'the same, to "return 201" of nginx: what HTTP costs',
+        load    => { readers => 0, topics => 10000, inflight => 32,
+                     spin => 1, publish => '/nothing/' },
+        servers => ['ours'],
         report  => \@publish,
     }, {
         name    => 'batch',
@@ -170,7 +188,7 @@ EOC
         load    => { kind => 'ws', readers => 1000, deflate => 1,
                      size => 1024 },
         ours    => "    realtime_deflate on;\n",
-        nchan   => "    nchan_deflate_message_for_websocket on;\n",
+        nchan   => "            nchan_deflate_message_for_websocket on;\n",
         servers => [qw(ours nchan)],
         report  => \@broadcast,
     };

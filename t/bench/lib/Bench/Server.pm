@@ -225,6 +225,8 @@ $own->{http}
         listen  127.0.0.1:$self->{h2_port} backlog=4096 http2;
         listen  127.0.0.1:$self->{h2_ssl_port} backlog=4096 ssl http2;
 
+        location /nothing/ { return 201 '{}'; }
+
 $own->{server}
     }
 }
@@ -250,20 +252,21 @@ EOC
 sub _nchan ($self) {
     return {
         main => "load_module $nchan;",
-        http => "    nchan_shared_memory_size 256m;\n"
-                . ($self->{nchan} // ''),
-        server => <<'EOC',
-        location ~ ^/pub/(.+)$ {
+        http => "    nchan_shared_memory_size 256m;\n",
+        server => <<"EOC",
+        location ~ ^/pub/(.+)\$ {
             nchan_publisher http;
-            nchan_channel_id $1;
+            nchan_channel_id \$1;
             nchan_message_buffer_length 100;
             nchan_message_timeout 1h;
+@{[ $self->{nchan} // '' ]}
         }
 
-        location ~ ^/sub/(.+)$ {
+        location ~ ^/sub/(.+)\$ {
             nchan_subscriber websocket eventsource;
-            nchan_channel_id $1;
+            nchan_channel_id \$1;
             nchan_subscriber_first_message newest;
+@{[ $self->{nchan} // '' ]}
         }
 EOC
     };
