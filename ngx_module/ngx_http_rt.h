@@ -192,7 +192,7 @@ struct ngx_http_rt_audience_s {
     unsigned                       serving:1;
 
     ngx_uint_t                     count;   /* subscriptions, live or not */
-    ngx_uint_t                     encodings[NGX_HTTP_RT_ENCODINGS];
+    uint32_t                       encodings[NGX_HTTP_RT_ENCODINGS];
     ngx_http_rt_deflate_t          deflate; /* of the last to come */
 
     ngx_queue_t                    live;    /* subscriptions */
@@ -209,7 +209,7 @@ struct ngx_http_rt_audience_s {
     ngx_queue_t                   *walk;    /* the next to get it */
     uint64_t                       first;   /* seqs */
     uint64_t                       last;
-    ngx_http_rt_buffer_t          *buffers[NGX_HTTP_RT_ENCODINGS];
+    ngx_http_rt_buffer_t         **buffers; /* by encoding */
 
     ngx_str_t                      name;
 };
@@ -447,6 +447,7 @@ ngx_http_rt_audience_t *ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone,
 void ngx_http_rt_audience_matches(ngx_http_rt_zone_t *zone, u_char *topic,
     size_t len, ngx_http_rt_audience_pt match, void *data);
 void ngx_http_rt_audience_put(ngx_http_rt_audience_t *a);
+void ngx_http_rt_audience_release(ngx_http_rt_audience_t *a);
 
 
 /* ngx_http_rt_encode.c */

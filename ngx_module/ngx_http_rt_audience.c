@@ -128,7 +128,6 @@ ngx_http_rt_audience_matches(ngx_http_rt_zone_t *zone, u_char *topic,
 void
 ngx_http_rt_audience_put(ngx_http_rt_audience_t *a)
 {
-    ngx_uint_t                i;
     ngx_http_rt_zone_t       *zone;
     ngx_http_rt_audience_t  **p;
 
@@ -152,13 +151,32 @@ ngx_http_rt_audience_put(ngx_http_rt_audience_t *a)
         ngx_queue_remove(&a->queue);
     }
 
+    ngx_http_rt_audience_release(a);
+
+    ngx_free(a);
+}
+
+
+/* the batch has been served, or will not be */
+
+void
+ngx_http_rt_audience_release(ngx_http_rt_audience_t *a)
+{
+    ngx_uint_t  i;
+
+    if (a->buffers == NULL) {
+        return;
+    }
+
     for (i = 0; i < NGX_HTTP_RT_ENCODINGS; i++) {
         if (a->buffers[i]) {
             ngx_http_rt_buffer_release(a->buffers[i]);
         }
     }
 
-    ngx_free(a);
+    ngx_free(a->buffers);
+    a->buffers = NULL;
+    a->serving = 0;
 }
 
 

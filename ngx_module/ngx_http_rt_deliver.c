@@ -306,12 +306,16 @@ static ngx_int_t
 ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a, uint64_t deadline)
 {
     ngx_int_t     rc;
-    ngx_uint_t    i, n;
+    ngx_uint_t    n;
     ngx_queue_t  *q;
 
     if (!a->serving) {
 
         rc = ngx_http_rt_deliver_batch(a);
+
+        if (rc != NGX_OK) {
+            ngx_http_rt_audience_release(a);
+        }
 
         if (rc == NGX_DECLINED) {
             ngx_http_rt_deliver_lost(a);
@@ -344,14 +348,7 @@ ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a, uint64_t deadline)
         }
     }
 
-    for (i = 0; i < NGX_HTTP_RT_ENCODINGS; i++) {
-        if (a->buffers[i]) {
-            ngx_http_rt_buffer_release(a->buffers[i]);
-            a->buffers[i] = NULL;
-        }
-    }
-
-    a->serving = 0;
+    ngx_http_rt_audience_release(a);
 
     return NGX_OK;
 }
@@ -374,6 +371,12 @@ ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a)
 
     if (ngx_queue_empty(&a->live)) {
         return NGX_DONE;
+    }
+
+    a->buffers = ngx_calloc(NGX_HTTP_RT_ENCODINGS
+                            * sizeof(ngx_http_rt_buffer_t *), ngx_cycle->log);
+    if (a->buffers == NULL) {
+        return NGX_DECLINED;
     }
 
     size = 0;

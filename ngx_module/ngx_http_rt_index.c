@@ -27,6 +27,9 @@ static void ngx_http_rt_index_list(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
 static void ngx_http_rt_index_unlist(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
+static void ngx_http_rt_index_forget(uint64_t *forgotten, uint32_t hash,
+    uint64_t seq);
+static size_t ngx_http_rt_index_segment(const u_char *name, size_t len);
 static int ngx_http_rt_index_named(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell, const u_char *name, size_t len);
 static ngx_http_rt_cell_t *ngx_http_rt_index_next_crowd(
@@ -231,19 +234,21 @@ ngx_http_rt_index_add(ngx_http_rt_index_t *index, unsigned kind,
 void
 ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
-    uint32_t             n, *p;
-    uint64_t            *seq;
+    size_t               len;
+    u_char               name[NGX_HTTP_RT_TOPIC_MAX];
+    uint32_t             n, hash, *p;
     ngx_http_rt_cell_t  *more;
 
     n = ngx_http_rt_index_number(index, cell);
 
     if (cell->kind == NGX_HTTP_RT_CELL_TOPIC) {
-        seq = &index->forgotten[cell->hash % NGX_HTTP_RT_FORGOTTEN];
+        len = ngx_http_rt_index_name(index, cell, name);
+        hash = ngx_http_rt_hash(name, ngx_http_rt_index_segment(name, len));
 
-        if (*seq < cell->topic.seq) {
-            *seq = cell->topic.seq;
-        }
-
+        ngx_http_rt_index_forget(index->forgotten, cell->hash,
+                                 cell->topic.seq);
+        ngx_http_rt_index_forget(index->forgotten_below, hash,
+                                 cell->topic.seq);
         index->topics--;
 
     } else if (cell->kind == NGX_HTTP_RT_CELL_PATTERN) {
@@ -294,6 +299,58 @@ uint64_t
 ngx_http_rt_index_forgotten(ngx_http_rt_index_t *index, uint32_t hash)
 {
     return index->forgotten[hash % NGX_HTTP_RT_FORGOTTEN];
+}
+
+
+/* the same for all topics that match a pattern, or a little more than those */
+
+uint64_t
+ngx_http_rt_index_forgotten_match(ngx_http_rt_index_t *index,
+    const u_char *pattern, size_t len)
+{
+    size_t    i, n;
+    uint64_t  seq;
+
+    n = ngx_http_rt_index_segment(pattern, len);
+
+    if (ngx_http_rt_pattern_head(pattern, len) >= n) {
+        i = ngx_http_rt_hash(pattern, n) % NGX_HTTP_RT_FORGOTTEN;
+        return index->forgotten_below[i];
+    }
+
+    seq = 0;
+
+    for (i = 0; i < NGX_HTTP_RT_FORGOTTEN; i++) {
+        if (seq < index->forgotten_below[i]) {
+            seq = index->forgotten_below[i];
+        }
+    }
+
+    return seq;
+}
+
+
+static void
+ngx_http_rt_index_forget(uint64_t *forgotten, uint32_t hash, uint64_t seq)
+{
+    forgotten += hash % NGX_HTTP_RT_FORGOTTEN;
+
+    if (*forgotten < seq) {
+        *forgotten = seq;
+    }
+}
+
+
+/* the length of the first segment */
+
+static size_t
+ngx_http_rt_index_segment(const u_char *name, size_t len)
+{
+    const u_char  *p;
+
+    p = memchr(name, '/', len);
+
+    return p ? (size_t) (p - name) : len;
 }
 
 

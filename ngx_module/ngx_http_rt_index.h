@@ -38,7 +38,8 @@
 /* subscribers of one topic in one process: the rest of a presence */
 #define NGX_HTTP_RT_PRESENCE_MAX   0xffffff
 
-/* the last seqs of topics that were given up, by hash of their names */
+/* the last seqs of topics that were given up, by hash of their names, and by */
+/* hash of their first segments */
 #define NGX_HTTP_RT_FORGOTTEN      1024
 
 #define NGX_HTTP_RT_CELL_FREE      0
@@ -122,6 +123,7 @@ typedef struct {
 
     uint64_t                 ids;       /* of topics */
     uint64_t                 forgotten[NGX_HTTP_RT_FORGOTTEN];
+    uint64_t                 forgotten_below[NGX_HTTP_RT_FORGOTTEN];
 } ngx_http_rt_index_t;
 
 
@@ -151,6 +153,8 @@ void ngx_http_rt_index_touch(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
 uint64_t ngx_http_rt_index_forgotten(ngx_http_rt_index_t *index,
     uint32_t hash);
+uint64_t ngx_http_rt_index_forgotten_match(ngx_http_rt_index_t *index,
+    const u_char *pattern, size_t len);
 
 /* "name" has room for 255 bytes */
 size_t ngx_http_rt_index_name(ngx_http_rt_index_t *index,

@@ -174,8 +174,9 @@ static ngx_int_t
 ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 {
     uint32_t                   cell;
-    uint64_t                   most, forgotten, cursor;
+    uint64_t                   most, to, cursor;
     ngx_int_t                  rc;
+    ngx_str_t                 *name;
     ngx_uint_t                 i, n, told;
     ngx_http_rt_scan_t        *scan;
     ngx_http_rt_index_t       *index;
@@ -224,32 +225,29 @@ ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
     } while (cell);
 
-    /* topics that the index has given up meanwhile */
+    for (i = 0; i < s->nsubscriptions && !scan->silent; i++) {
+        name = &s->subscriptions[i].audience->name;
 
-    forgotten = 0;
+        /* topics that the index has given up meanwhile */
 
-    for (i = 0; i < NGX_HTTP_RT_FORGOTTEN; i++) {
-        forgotten = ngx_max(forgotten, index->forgotten[i]);
-    }
+        to = ngx_max(most, ngx_http_rt_index_forgotten_match(index, name->data,
+                                                             name->len));
 
-    if (!scan->silent && (s->came || most > cursor || forgotten > cursor)) {
+        if (!s->subscriptions[i].audience->wild && s->came == NULL) {
+            to = ngx_http_rt_index_forgotten(index,
+                                             s->subscriptions[i].audience
+                                             ->hash);
+        }
 
-        most = ngx_max(most, forgotten);
+        if (s->came == NULL && to <= cursor) {
+            continue;
+        }
 
-        for (i = 0; i < s->nsubscriptions; i++) {
-
-            if (!s->subscriptions[i].audience->wild && s->came == NULL) {
-                continue;
-            }
-
-            rc = ngx_http_rt_catchup_gap(s, b,
-                                         &s->subscriptions[i].audience->name,
-                                         cursor, most,
-                                         s->came ? NGX_HTTP_RT_GAP_EPOCH
-                                                 : NGX_HTTP_RT_GAP_EVICTED);
-            if (rc != NGX_OK) {
-                return rc;
-            }
+        rc = ngx_http_rt_catchup_gap(s, b, name, cursor, to,
+                                     s->came ? NGX_HTTP_RT_GAP_EPOCH
+                                             : NGX_HTTP_RT_GAP_EVICTED);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 

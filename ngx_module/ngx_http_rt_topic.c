@@ -58,6 +58,9 @@ ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
 
     memset(p, 0, sizeof(ngx_http_rt_presence_t));
 
+    hash = 0;
+    cell = NULL;
+
     for (i = 0, total = 0; i < n; i++) {
         m = &messages[i];
         total += ngx_http_rt_record_size(m->topic_len, m->event_len,
@@ -72,23 +75,29 @@ ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
         m = &messages[i];
         hash = ngx_http_rt_hash(m->topic, m->topic_len);
 
-        if (ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash) == NULL
-            && ngx_http_rt_index_add(index, NGX_HTTP_RT_CELL_TOPIC, hash,
-                                     m->topic, m->topic_len) == NULL)
-        {
+        cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
+
+        if (cell == NULL) {
+            cell = ngx_http_rt_index_add(index, NGX_HTTP_RT_CELL_TOPIC, hash,
+                                         m->topic, m->topic_len);
+        }
+
+        if (cell == NULL) {
             return NGX_HTTP_RT_TOPIC_FULL;
         }
     }
 
     seq = ring->seq;
     at = ring->head;
-    pos = 0;
 
     for (i = 0; i < n; i++) {
         m = &messages[i];
-        hash = ngx_http_rt_hash(m->topic, m->topic_len);
 
-        cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
+        if (n > 1) {
+            hash = ngx_http_rt_hash(m->topic, m->topic_len);
+            cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
+        }
+
         if (cell == NULL) {
 
             /* the batch has more topics than the index has room for */
