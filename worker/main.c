@@ -383,7 +383,9 @@ rt_main_evict(rt_timer_t *t)
 static void
 rt_main_save(rt_timer_t *t)
 {
-    rt_publish_save(&rt_main.link);
+    /* the loop must not wait for the disk; an older cursor is good enough */
+
+    rt_publish_save(&rt_main.link, 0);
     rt_timer_set(t, RT_MAIN_SAVE_MS);
 }
 
@@ -489,7 +491,7 @@ rt_main_serve(void)
     }
 
     rt_main.link.sinks_changed = rt_main.link.nsinks != 0;
-    rt_publish_save(&rt_main.link);
+    rt_publish_save(&rt_main.link, 1);
     rt_link_close(&rt_main.link);
     rt_dispatch_close(d);
 

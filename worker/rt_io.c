@@ -116,7 +116,7 @@ rt_io_sync_dir(const char *path)
 
 rt_int_t
 rt_io_replace(const char *dir, const char *name, const void *data, size_t size,
-    mode_t mode)
+    rt_uint_t sync)
 {
     int   fd, err;
     char  path[PATH_MAX], aside[PATH_MAX];
@@ -124,13 +124,15 @@ rt_io_replace(const char *dir, const char *name, const void *data, size_t size,
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     snprintf(aside, sizeof(aside), "%s/%s.new", dir, name);
 
-    fd = rt_io.open(aside, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, mode);
+    fd = rt_io.open(aside, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0600);
 
     if (fd == -1) {
         return RT_ERROR;
     }
 
-    if (rt_io_write(fd, data, size, 0) != RT_OK || rt_io_sync(fd) != RT_OK) {
+    if (rt_io_write(fd, data, size, 0) != RT_OK
+        || (sync && rt_io_sync(fd) != RT_OK))
+    {
         err = errno;
         close(fd);
         unlink(aside);
@@ -144,5 +146,5 @@ rt_io_replace(const char *dir, const char *name, const void *data, size_t size,
         return RT_ERROR;
     }
 
-    return rt_io_sync_dir(dir);
+    return sync ? rt_io_sync_dir(dir) : RT_OK;
 }

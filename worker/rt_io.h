@@ -35,9 +35,12 @@ ssize_t rt_io_read(int fd, void *buf, size_t size, off_t offset);
 rt_int_t rt_io_sync(int fd);
 rt_int_t rt_io_sync_dir(const char *path);
 
-/* a whole file at once: written aside, synced, renamed */
+/*
+ * A whole file at once: written aside, synced, renamed.  Without sync it does
+ * not wait for the disk, and a power failure may bring the old one back.
+ */
 rt_int_t rt_io_replace(const char *dir, const char *name, const void *data,
-    size_t size, mode_t mode);
+    size_t size, rt_uint_t sync);
 
 
 #endif /* _RT_IO_H_INCLUDED_ */

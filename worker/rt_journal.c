@@ -337,7 +337,7 @@ rt_journal_identify(rt_journal_t *j)
     rt_set64(id + 16, rt_time_ms());
     rt_set32(id + 28, rt_crc32c(0, id, 28));
 
-    if (rt_io_replace(j->dir, "journal.id", id, sizeof(id), 0600) != RT_OK) {
+    if (rt_io_replace(j->dir, "journal.id", id, sizeof(id), 1) != RT_OK) {
         rt_log(RT_LOG_EMERG, errno, "writing \"%s\" failed", path);
         return RT_ERROR;
     }

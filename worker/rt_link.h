@@ -193,7 +193,7 @@ void rt_link_refuse(rt_conn_t *c, uint64_t id, rt_uint_t status,
     const char *code, const char *message);
 
 rt_int_t rt_publish_load(rt_link_t *l);     /* the cursors of zones */
-void rt_publish_save(rt_link_t *l);
+void rt_publish_save(rt_link_t *l, rt_uint_t sync);
 void rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f);
 void rt_publish_confirm(rt_conn_t *c, const rt_wire_frame_t *f);
 void rt_publish_subscribe(rt_conn_t *c, const rt_wire_frame_t *f);

@@ -103,7 +103,7 @@ rt_publish_floor(rt_link_t *l)
 
 
 void
-rt_publish_save(rt_link_t *l)
+rt_publish_save(rt_link_t *l, rt_uint_t sync)
 {
     rt_buf_t    b;
     rt_uint_t   i;
@@ -127,7 +127,7 @@ rt_publish_save(rt_link_t *l)
     }
 
     if (rt_io_replace(l->dispatch->journal.dir, "zones", b.pos,
-                      rt_buf_size(&b), 0600)
+                      rt_buf_size(&b), sync)
         != RT_OK)
     {
         rt_log(RT_LOG_ERR, errno, "writing the zones' cursors failed");
@@ -208,7 +208,7 @@ rt_sink_get(rt_link_t *l, rt_wire_str_t name)
     s->cursor = rt_max(l->dispatch->journal.durable_addr, s->cursor);
 
     l->sinks_changed = 1;
-    rt_publish_save(l);
+    rt_publish_save(l, 1);
 
     return s;
 }

@@ -696,7 +696,7 @@ rt_journal_repair(rt_journal_t *j, const rt_scan_result_t *res)
     snprintf(aside, sizeof(aside), "%08u.seg.damaged", n);
 
     rc = size < 0 ? RT_ERROR
-                  : rt_io_replace(j->dir, aside, data, (size_t) size, 0600);
+                  : rt_io_replace(j->dir, aside, data, (size_t) size, 1);
     free(data);
 
     if (rc != RT_OK) {
@@ -741,5 +741,5 @@ rt_journal_repair(rt_journal_t *j, const rt_scan_result_t *res)
     rt_set64(id + 16, rt_time_ms());
     rt_set32(id + 28, rt_crc32c(0, id, 28));
 
-    return rt_io_replace(j->dir, "journal.id", id, sizeof(id), 0600);
+    return rt_io_replace(j->dir, "journal.id", id, sizeof(id), 1);
 }

@@ -96,7 +96,7 @@ rt_store_secret(rt_dispatch_t *d)
     randombytes_buf(d->secret, RT_SECRET_SIZE);
 
     if (rt_io_replace(d->conf.journal.dir, "secret", d->secret,
-                      RT_SECRET_SIZE, 0600)
+                      RT_SECRET_SIZE, 1)
         != RT_OK)
     {
         rt_log(RT_LOG_EMERG, errno, "writing \"%s\" failed", path);
