@@ -99,6 +99,7 @@ static load_option_t  options[] = {
     { "topics",       &load_conf.topics, NULL, NULL },
     { "other_topics", &load_conf.other_topics, NULL, NULL },
     { "inflight",     &load_conf.inflight, NULL, NULL },
+    { "ahead",        &load_conf.ahead, NULL, NULL },
     { "background",   &load_conf.background, NULL, NULL },
     { "batch",        &load_conf.batch, NULL, NULL },
     { "batch_run",    &load_conf.batch_run, NULL, NULL },
@@ -326,7 +327,9 @@ load_events(int fd, int timeout)
             ev->handler(ev);
         }
 
-        if (load_conf.background && fd == ep && i % LOAD_URGENT == 0) {
+        if ((load_conf.background || load_conf.ahead)
+            && fd == ep && i % LOAD_URGENT == 0)
+        {
             load_urgent(&urgent);
             load_publishers_run();
         }

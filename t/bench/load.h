@@ -62,6 +62,7 @@ typedef struct {
     unsigned       spin;            /* never sleep while measuring */
     unsigned       tell;            /* when it begins to measure */
     unsigned       background;      /* publishers of topic 0, rest elsewhere */
+    unsigned       ahead;           /* messages that readers may lag */
     double         rate;            /* publishes a second, 0: as they finish */
     double         seconds;
     double         warmup;

@@ -104,7 +104,7 @@ load_publishers_run(void)
         p = &publishers[i];
 
         if ((load_conf.rate == 0 || p->background)
-            && !p->waiting && load_ledger_open(i) == 0)
+            && !p->waiting && load_ledger_open(i) <= load_conf.ahead)
         {
             load_publisher_send(p, now);
         }

@@ -41,14 +41,25 @@ sub scenarios ($files) {
             for my $inflight (1, 8) {
                 push @list, {
                     name   => "broadcast-$kind-$readers-$inflight",
-                    title  => "$readers $kinds{$kind} readers, $inflight in "
-                              . 'flight',
+                    title  => "$readers $kinds{$kind} readers, $inflight "
+                              . ($inflight > 1 ? 'publishes' : 'message')
+                              . ' in flight',
                     load   => { kind => $kind, readers => $readers,
-                                inflight => $inflight },
+                                inflight => $inflight,
+                                $inflight > 1 ? (ahead => 32) : () },
                     report => \@broadcast,
                 };
             }
         }
+    }
+
+    for my $kind (qw(sse ws)) {
+        push @list, {
+            name   => "broadcast-$kind-1000-8-all",
+            title  => "1000 $kinds{$kind} readers, 8 messages in flight",
+            load   => { kind => $kind, readers => 1000, inflight => 8 },
+            report => \@broadcast,
+        };
     }
 
     for my $kind (qw(sse ws)) {
@@ -166,7 +177,8 @@ EOC
     push @list, {
         name    => 'tls-ws-1000-8',
         title   => '1,000 WebSocket readers over TLS, 8 in flight',
-        load    => { kind => 'ws', readers => 1000, tls => 1, inflight => 8 },
+        load    => { kind => 'ws', readers => 1000, tls => 1, inflight => 8,
+                     ahead => 32 },
         servers => [qw(ours nchan)],
         report  => \@broadcast,
     }, {
@@ -178,7 +190,8 @@ EOC
     }, {
         name    => 'h2-sse-1000-8',
         title   => '1,000 SSE readers over HTTP/2, 8 in flight',
-        load    => { kind => 'sse', readers => 1000, h2 => 1, inflight => 8 },
+        load    => { kind => 'sse', readers => 1000, h2 => 1, inflight => 8,
+                     ahead => 32 },
         servers => [qw(ours nchan)],
         report  => \@broadcast,
     }, {
@@ -210,6 +223,14 @@ EOC
         servers => [qw(ours nchan bare)],
         report  => [qw(cpu deliveries_s publish_p50 publish_p99
                        publish_p999)],
+    }, {
+        name    => 'connections-200000',
+        title   => '200,000 idle WebSocket connections',
+        load    => { kind => 'ws', readers => 200000, idle => 200000,
+                     inflight => 0 },
+        servers => [qw(ours nchan)],
+        manual  => 1,
+        report  => \@memory,
     }, {
         name    => 'latency-100000',
         title   => 'the same with 100,000 readers in all of six processes',

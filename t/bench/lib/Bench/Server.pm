@@ -133,7 +133,7 @@ sub _spawn ($self, @command) {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$self->{dir}/out";
         open STDERR, '>&', \*STDOUT;
-        exec('taskset', '-c', $self->{core} // 0, @command) or POSIX::_exit(127);
+        exec('taskset', '-c', 0, @command) or POSIX::_exit(127);
     }
 
     $self->{pid} = $pid;
