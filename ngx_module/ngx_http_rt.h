@@ -50,6 +50,8 @@ typedef struct ngx_http_rt_buffer_s        ngx_http_rt_buffer_t;
 typedef struct ngx_http_rt_audience_s      ngx_http_rt_audience_t;
 typedef struct ngx_http_rt_subscriber_s    ngx_http_rt_subscriber_t;
 typedef struct ngx_http_rt_subscription_s  ngx_http_rt_subscription_t;
+typedef struct ngx_http_rt_worker_s        ngx_http_rt_worker_t;
+typedef struct ngx_http_rt_pass_conf_s     ngx_http_rt_pass_conf_t;
 
 
 typedef enum {
@@ -341,6 +343,8 @@ struct ngx_http_rt_subscriber_s {
 
 typedef struct {
     ngx_array_t                    zones;   /* ngx_http_rt_zone_t * */
+    ngx_array_t                    workers; /* ngx_http_rt_worker_t * */
+    ngx_uint_t                     nlinks;  /* of all workers */
     ngx_msec_t                     drain;
 } ngx_http_rt_main_conf_t;
 
@@ -352,6 +356,8 @@ typedef struct {
     ngx_array_t                   *subscribe;   /* of complex values */
     ngx_shm_zone_t                *subscribe_zone;
     ngx_uint_t                     subscribe_encoded;
+
+    ngx_http_rt_pass_conf_t       *pass;
 
     ngx_array_t                   *transports;  /* ngx_uint_t */
     ngx_array_t                   *origins;     /* ngx_str_t */
@@ -394,6 +400,7 @@ typedef struct {
     ngx_uint_t                     subscribers;
     ngx_http_rt_subscriber_t      *subscriber;
     void                          *publish;
+    void                          *pass;
     ngx_http_rt_ws_deflate_t       deflate;
     ngx_int_t                      rc;      /* of an answer given within */
     ngx_uint_t                     messages;

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_rt.h"
+#include "ngx_http_rt_pass.h"
 
 
 static ngx_int_t ngx_http_rt_handler(ngx_http_request_t *r);
@@ -15,6 +16,8 @@ static char *ngx_http_rt_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_rt_subscribe_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_rt_pass_location(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_rt_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_rt_transports_directive(ngx_conf_t *cf,
@@ -81,6 +84,13 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       0,
       NULL },
 
+    { ngx_string("realtime_worker"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_rt_worker,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("realtime_drain"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
@@ -98,6 +108,13 @@ static ngx_command_t  ngx_http_rt_commands[] = {
     { ngx_string("realtime_subscribe"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_rt_subscribe_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("realtime_pass"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_rt_pass_location,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -287,7 +304,7 @@ static ngx_http_variable_t  ngx_http_rt_variables[] = {
 };
 
 
-/* a location that publishes, subscribes, or both */
+/* a location that publishes or passes, subscribes, or both */
 
 static ngx_int_t
 ngx_http_rt_handler(ngx_http_request_t *r)
@@ -298,6 +315,10 @@ ngx_http_rt_handler(ngx_http_request_t *r)
     ngx_http_rt_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (rlcf->pass) {
+        return ngx_http_rt_pass(r);
+    }
 
     if (rlcf->subscribe && (r->method & NGX_HTTP_GET)) {
         return ngx_http_rt_subscribe(r);
@@ -556,6 +577,17 @@ ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return ngx_http_rt_own(cf, ngx_http_rt_handler);
+}
+
+
+static char *
+ngx_http_rt_pass_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *rv;
+
+    rv = ngx_http_rt_pass_directive(cf, cmd, conf);
+
+    return (rv == NGX_CONF_OK) ? ngx_http_rt_own(cf, ngx_http_rt_handler) : rv;
 }
 
 
@@ -1017,7 +1049,10 @@ ngx_http_rt_create_main_conf(ngx_conf_t *cf)
     }
 
     if (ngx_array_init(&mcf->zones, cf->pool, 2, sizeof(ngx_http_rt_zone_t *))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&mcf->workers, cf->pool, 2,
+                          sizeof(ngx_http_rt_worker_t *))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -1035,7 +1070,7 @@ ngx_http_rt_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_msec_value(mcf->drain, 10000);
 
-    return NGX_CONF_OK;
+    return ngx_http_rt_worker_init(cf, mcf);
 }
 
 
@@ -1133,6 +1168,10 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
     }
 
+    if (conf->pass && ngx_http_rt_pass_merge(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->publish == NULL && conf->subscribe == NULL) {
         return NGX_CONF_OK;
     }
@@ -1210,6 +1249,8 @@ ngx_http_rt_init_process(ngx_cycle_t *cycle)
         }
     }
 
+    ngx_http_rt_worker_init_process(mcf, cycle);
+
     return ngx_http_rt_bell_init_process(cycle);
 }
 
@@ -1226,6 +1267,8 @@ ngx_http_rt_exit_process(ngx_cycle_t *cycle)
     if (mcf == NULL) {
         return;
     }
+
+    ngx_http_rt_worker_exit_process(mcf);
 
     zones = mcf->zones.elts;
 

@@ -361,6 +361,14 @@ ngx_http_rt_subscribe_topics(ngx_http_request_t *r, ngx_array_t *topics)
     ngx_http_complex_value_t  *cv;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (rlcf->subscribe == NULL) {
+
+        /* a WebSocket for commands alone */
+
+        return NGX_OK;
+    }
+
     cv = rlcf->subscribe->elts;
 
     for (i = 0; i < rlcf->subscribe->nelts; i++) {
@@ -554,7 +562,7 @@ ngx_http_rt_subscribe_encoding(ngx_http_request_t *r, ngx_uint_t transport)
         return envelope ? NGX_HTTP_RT_ENC_SSE_JSON : NGX_HTTP_RT_ENC_SSE;
 
     case NGX_HTTP_RT_WEBSOCKET:
-        envelope |= ngx_http_rt_ws_envelope(r);
+        envelope |= ngx_http_rt_ws_envelope(r) || rlcf->pass;
 
         switch (ngx_http_rt_ws_deflate(r)) {
 

@@ -1,8 +1,8 @@
 /*
  * WebSocket: RFC 6455 over HTTP/1.1.  Frames are parsed by
  * ngx_http_rt_ws_frame.c; here is what they mean: messages of the client are
- * published if the location publishes, pings are answered, and both sides may
- * begin to close.
+ * published if the location publishes, or are commands if it passes; pings are
+ * answered, and both sides may begin to close.
  *
  * Input is read into one buffer of the process and parsed at once; only a
  * message that comes in pieces is gathered, up to realtime_message_max_size.
@@ -11,6 +11,7 @@
  */
 
 #include "ngx_http_rt.h"
+#include "ngx_http_rt_pass.h"
 #include "ngx_http_rt_utf8.h"
 #include "ngx_http_rt_ws_extension.h"
 #include "ngx_http_rt_ws_frame.h"
@@ -264,6 +265,10 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
         if (ngx_http_rt_topic_check(ws->topic.data, ws->topic.len) != NULL) {
             ws->topic.len = 0;
         }
+    }
+
+    if (rlcf->pass && ngx_http_rt_pass_ws_open(s) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (ngx_http_rt_ws_accept(r) != NGX_OK
@@ -523,7 +528,9 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
         return NGX_OK;
     }
 
-    if (ws->topic.len == 0) {
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    if (ws->topic.len == 0 && rlcf->pass == NULL) {
         ngx_http_rt_subscriber_close(s, 1008,
                                      "nothing may be published here");
         return NGX_OK;
@@ -535,9 +542,6 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
     }
 
     if (ws->len + parser->len > ws->size) {
-        rlcf = ngx_http_get_module_loc_conf(s->request,
-                                            ngx_http_realtime_module);
-
         size = ngx_max(2 * ws->size, ws->len + parser->len);
         size = ngx_min(size, rlcf->message_max_size);
 
@@ -613,7 +617,15 @@ ngx_http_rt_ws_message(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
         len = text.len;
     }
 
-    ngx_http_rt_ws_publish(s, data, len);
+    if (rlcf->pass == NULL) {
+        ngx_http_rt_ws_publish(s, data, len);
+
+    } else if (ws->parser.opcode == NGX_HTTP_RT_WS_TEXT) {
+        ngx_http_rt_pass_ws_message(s, data, len);
+
+    } else {
+        ngx_http_rt_subscriber_close(s, 1003, "commands are text");
+    }
 }
 
 
@@ -739,18 +751,23 @@ ngx_http_rt_ws_control(ngx_http_rt_subscriber_t *s)
 static ngx_int_t
 ngx_http_rt_ws_flush(ngx_http_rt_subscriber_t *s)
 {
-    ngx_http_rt_ws_ctx_t  *ws;
+    ngx_int_t                rc;
+    ngx_http_rt_ws_ctx_t    *ws;
+    ngx_http_rt_loc_conf_t  *rlcf;
 
     ws = s->ctx;
+    rc = NGX_OK;
 
-    if (!ws->pong) {
-        return NGX_OK;
+    if (ws->pong) {
+        ws->pong = 0;
+
+        rc = ngx_http_rt_ws_frame(s, NGX_HTTP_RT_WS_PONG, ws->pong_data,
+                                  ws->pong_len);
     }
 
-    ws->pong = 0;
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
 
-    return ngx_http_rt_ws_frame(s, NGX_HTTP_RT_WS_PONG, ws->pong_data,
-                                ws->pong_len);
+    return (rc == NGX_OK && rlcf->pass) ? ngx_http_rt_pass_ws_flush(s) : rc;
 }
 
 

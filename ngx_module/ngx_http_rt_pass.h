@@ -1,0 +1,62 @@
+/*
+ * What realtime_pass has said, and what its three ways share: HTTP in _pass.c,
+ * WebSocket in _pass_ws.c, streams of events in _events.c.
+ */
+
+#ifndef _NGX_HTTP_RT_PASS_H_INCLUDED_
+#define _NGX_HTTP_RT_PASS_H_INCLUDED_
+
+
+#include "ngx_http_rt_link.h"
+
+
+struct ngx_http_rt_pass_conf_s {
+    ngx_str_t                      name;
+    ngx_http_rt_worker_t          *worker;
+    ngx_http_complex_value_t       engine;
+    ngx_http_complex_value_t       entity;
+    ngx_http_complex_value_t       command;
+    ngx_http_complex_value_t       user;
+    ngx_msec_t                     timeout;
+    unsigned                       has_command:1;
+    unsigned                       has_user:1;
+};
+
+
+/* ngx_http_rt_pass.c */
+
+char *ngx_http_rt_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_rt_pass_merge(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *conf);
+
+ngx_int_t ngx_http_rt_pass(ngx_http_request_t *r);
+
+/* who asks what of whom; NGX_DONE: it has been refused */
+ngx_int_t ngx_http_rt_pass_ask(ngx_http_request_t *r, ngx_http_rt_ask_t *ask,
+    ngx_http_rt_link_t **link);
+
+/* {"error":"code","message":"..."} and Retry-After with 503 */
+ngx_int_t ngx_http_rt_pass_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, const char *message);
+
+/* why ngx_http_rt_link_ask() did not, or what became of a call */
+ngx_uint_t ngx_http_rt_pass_reason(ngx_int_t rc, const char **code,
+    const char **message);
+
+
+/* ngx_http_rt_pass_ws.c */
+
+ngx_int_t ngx_http_rt_pass_ws_open(ngx_http_rt_subscriber_t *s);
+void ngx_http_rt_pass_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
+    size_t len);
+ngx_int_t ngx_http_rt_pass_ws_flush(ngx_http_rt_subscriber_t *s);
+
+
+/* ngx_http_rt_events.c */
+
+ngx_int_t ngx_http_rt_events(ngx_http_request_t *r, ngx_http_rt_link_t *link,
+    ngx_http_rt_ask_t *ask, ngx_uint_t sse);
+void ngx_http_rt_events_drain(void);
+
+
+#endif /* _NGX_HTTP_RT_PASS_H_INCLUDED_ */

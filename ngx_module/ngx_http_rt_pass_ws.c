@@ -1,0 +1,425 @@
+/*
+ * realtime_pass over WebSocket: each text message of the client is a command,
+ * see ngx_http_rt_command.h; the answers are objects among the envelopes of the
+ * topics' messages:
+ *
+ *     {"id":1,"ok":{...},"version":7}
+ *     {"id":1,"error":{"code":"too_low","message":"...","minimum":200}}
+ *
+ * A command without an id has no answer; what cannot be read as a command is
+ * answered with the id null.  Answers that come while the socket is full are
+ * gathered in one buffer, in front of which nothing else may go.
+ */
+
+#include "ngx_http_rt_command.h"
+#include "ngx_http_rt_json.h"
+#include "ngx_http_rt_pass.h"
+
+
+/* commands of one client that wait for their answers */
+#define NGX_HTTP_RT_PASS_WS_CALLS    256
+
+/* answers that wait for one client's socket; then it is too slow */
+#define NGX_HTTP_RT_PASS_WS_PENDING  (256 * 1024)
+
+
+typedef struct {
+    ngx_http_rt_subscriber_t  *subscriber;
+    ngx_http_rt_link_t        *link;
+    ngx_http_rt_ask_t          ask;         /* who and whom */
+    ngx_queue_t                calls;
+    ngx_uint_t                 ncalls;
+    ngx_http_rt_buffer_t      *pending;     /* or NULL */
+} ngx_http_rt_pass_ws_t;
+
+
+typedef struct {
+    ngx_http_rt_call_t         call;
+    ngx_http_rt_pass_ws_t     *ws;
+    ngx_queue_t                queue;
+    size_t                     id_len;
+    u_char                     id[NGX_HTTP_RT_COMMAND_ID_MAX];
+} ngx_http_rt_pass_ws_call_t;
+
+
+static const char *ngx_http_rt_pass_ws_check(ngx_http_rt_command_t *command);
+static void ngx_http_rt_pass_ws_ask(ngx_http_rt_pass_ws_t *ws,
+    ngx_http_rt_command_t *command);
+static void ngx_http_rt_pass_ws_answered(ngx_http_rt_call_t *call,
+    const rt_wire_frame_t *f, ngx_uint_t status);
+static void ngx_http_rt_pass_ws_reply(ngx_http_rt_pass_ws_t *ws,
+    const u_char *id, size_t id_len, const rt_wire_frame_t *f);
+static void ngx_http_rt_pass_ws_error(ngx_http_rt_pass_ws_t *ws,
+    const u_char *id, size_t id_len, const char *code, const char *message);
+static void ngx_http_rt_pass_ws_send(ngx_http_rt_pass_ws_t *ws, u_char *json,
+    size_t len);
+static void ngx_http_rt_pass_ws_free(ngx_http_rt_pass_ws_call_t *wc);
+static void ngx_http_rt_pass_ws_cleanup(void *data);
+
+
+/* with the handshake */
+
+ngx_int_t
+ngx_http_rt_pass_ws_open(ngx_http_rt_subscriber_t *s)
+{
+    ngx_http_request_t     *r;
+    ngx_http_cleanup_t     *cln;
+    ngx_http_rt_pass_ws_t  *ws;
+
+    r = s->request;
+
+    ws = ngx_pcalloc(r->pool, sizeof(ngx_http_rt_pass_ws_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (ws == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ws->subscriber = s;
+    ngx_queue_init(&ws->calls);
+
+    cln->handler = ngx_http_rt_pass_ws_cleanup;
+    cln->data = ws;
+
+    ngx_http_rt_ctx(r)->pass = ws;
+
+    return ngx_http_rt_pass_ask(r, &ws->ask, &ws->link);
+}
+
+
+void
+ngx_http_rt_pass_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
+    size_t len)
+{
+    char                    err[128];
+    u_char                 *arena;
+    const char             *wrong;
+    ngx_http_rt_command_t   command;
+    ngx_http_rt_pass_ws_t  *ws;
+
+    ws = ngx_http_rt_ctx(s->request)->pass;
+
+    arena = ngx_alloc(len + 1, s->request->connection->log);
+    if (arena == NULL) {
+        ngx_http_rt_subscriber_end(s, NGX_ERROR);
+        return;
+    }
+
+    wrong = err;
+
+    if (ngx_http_rt_command_parse(data, len, arena, &command, err,
+                                  sizeof(err))
+        == 0)
+    {
+        wrong = ngx_http_rt_pass_ws_check(&command);
+    }
+
+    if (wrong == NULL) {
+        ngx_http_rt_pass_ws_ask(ws, &command);
+
+    } else if (command.id_len) {
+        ngx_http_rt_pass_ws_error(ws, command.id, command.id_len,
+                                  "bad_request", wrong);
+
+    } else {
+        ngx_http_rt_pass_ws_error(ws, (u_char *) "null", 4, "bad_request",
+                                  wrong);
+    }
+
+    ngx_free(arena);
+}
+
+
+static const char *
+ngx_http_rt_pass_ws_check(ngx_http_rt_command_t *command)
+{
+    size_t  i;
+
+    if (command->name_len > RT_WIRE_NAME_MAX) {
+        return "\"command\" is longer than 64 bytes";
+    }
+
+    if (command->key_len > RT_WIRE_KEY_MAX) {
+        return "\"key\" is longer than 255 bytes";
+    }
+
+    for (i = 0; i < command->key_len; i++) {
+        if (command->key[i] < 0x20 || command->key[i] > 0x7e) {
+            return "\"key\" has a character out of ASCII";
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_rt_pass_ws_ask(ngx_http_rt_pass_ws_t *ws,
+    ngx_http_rt_command_t *command)
+{
+    ngx_int_t                    rc;
+    const char                  *code, *message;
+    ngx_http_rt_ask_t            ask;
+    ngx_http_rt_pass_ws_call_t  *wc;
+
+    ask = ws->ask;
+
+    ask.type = RT_WIRE_COMMAND;
+    ask.name.data = (u_char *) command->name;
+    ask.name.len = command->name_len;
+    ask.key.data = (u_char *) command->key;
+    ask.key.len = command->key_len;
+    ask.body.data = (u_char *) command->data;
+    ask.body.len = command->data_len;
+    ask.expect = command->version;
+    ask.has_expect = command->has_version;
+
+    wc = NULL;
+    rc = NGX_HTTP_RT_LINK_BUSY;
+
+    if (ws->ncalls < NGX_HTTP_RT_PASS_WS_CALLS) {
+        rc = NGX_ERROR;
+
+        wc = ngx_calloc(sizeof(ngx_http_rt_pass_ws_call_t), ngx_cycle->log);
+
+        if (wc) {
+            wc->ws = ws;
+            wc->call.handler = ngx_http_rt_pass_ws_answered;
+            wc->call.data = wc;
+            wc->id_len = command->id_len;
+
+            if (wc->id_len) {
+                ngx_memcpy(wc->id, command->id, wc->id_len);
+            }
+
+            rc = ngx_http_rt_link_ask(ws->link, &wc->call, &ask);
+        }
+    }
+
+    if (rc == NGX_OK) {
+        ngx_queue_insert_tail(&ws->calls, &wc->queue);
+        ws->ncalls++;
+        return;
+    }
+
+    if (wc) {
+        ngx_free(wc);
+    }
+
+    (void) ngx_http_rt_pass_reason(rc, &code, &message);
+
+    ngx_http_rt_pass_ws_error(ws, command->id, command->id_len, code, message);
+}
+
+
+static void
+ngx_http_rt_pass_ws_answered(ngx_http_rt_call_t *call,
+    const rt_wire_frame_t *f, ngx_uint_t status)
+{
+    const char                  *code, *message;
+    ngx_http_rt_pass_ws_t       *ws;
+    ngx_http_rt_pass_ws_call_t  *wc;
+
+    wc = call->data;
+    ws = wc->ws;
+
+    if (f) {
+        ngx_http_rt_pass_ws_reply(ws, wc->id, wc->id_len, f);
+
+    } else {
+        (void) ngx_http_rt_pass_reason(status, &code, &message);
+        ngx_http_rt_pass_ws_error(ws, wc->id, wc->id_len, code, message);
+    }
+
+    ngx_http_rt_pass_ws_free(wc);
+}
+
+
+/* the daemon's {"error":"code",...} becomes {"code":"code",...} */
+
+static void
+ngx_http_rt_pass_ws_reply(ngx_http_rt_pass_ws_t *ws, const u_char *id,
+    size_t id_len, const rt_wire_frame_t *f)
+{
+    u_char         *json, *p;
+    uint64_t        status;
+    rt_wire_str_t   body;
+
+    if (id_len == 0) {
+        return;
+    }
+
+    body = rt_wire_string(f, RT_WIRE_F_BODY);
+    status = rt_wire_number(f, RT_WIRE_F_STATUS);
+
+    if (body.len == 0) {
+        body.data = (u_char *) "{}";
+        body.len = 2;
+    }
+
+    json = ngx_alloc(id_len + body.len + 64 + NGX_INT64_LEN, ngx_cycle->log);
+    if (json == NULL) {
+        return;
+    }
+
+    p = ngx_cpymem(json, "{\"id\":", 6);
+    p = ngx_cpymem(p, id, id_len);
+
+    if (status >= 200 && status < 300) {
+        p = ngx_cpymem(p, ",\"ok\":", 6);
+        p = ngx_cpymem(p, body.data, body.len);
+
+        if (rt_wire_has(f, RT_WIRE_F_VERSION)) {
+            p = ngx_sprintf(p, ",\"version\":%uL",
+                            rt_wire_number(f, RT_WIRE_F_VERSION));
+        }
+
+    } else {
+        p = ngx_cpymem(p, ",\"error\":", 9);
+
+        if (body.len > 9 && ngx_strncmp(body.data, "{\"error\":", 9) == 0) {
+            p = ngx_cpymem(p, "{\"code\":", 8);
+            body.data += 9;
+            body.len -= 9;
+        }
+
+        p = ngx_cpymem(p, body.data, body.len);
+    }
+
+    *p++ = '}';
+
+    ngx_http_rt_pass_ws_send(ws, json, p - json);
+
+    ngx_free(json);
+}
+
+
+/* the id may be absent; the message is escaped */
+
+static void
+ngx_http_rt_pass_ws_error(ngx_http_rt_pass_ws_t *ws, const u_char *id,
+    size_t id_len, const char *code, const char *message)
+{
+    u_char  json[1024], *p;
+
+    if (id_len == 0) {
+        return;
+    }
+
+    p = ngx_cpymem(json, "{\"id\":", 6);
+    p = ngx_cpymem(p, id, id_len);
+    p = ngx_sprintf(p, ",\"error\":{\"code\":\"%s\",\"message\":\"", code);
+    p = ngx_http_rt_json_escape(p, (u_char *) message, ngx_strlen(message));
+    p = ngx_cpymem(p, "\"}}", 3);
+
+    ngx_http_rt_pass_ws_send(ws, json, p - json);
+}
+
+
+static void
+ngx_http_rt_pass_ws_send(ngx_http_rt_pass_ws_t *ws, u_char *json, size_t len)
+{
+    ngx_int_t                  rc;
+    ngx_http_rt_buffer_t      *b;
+    ngx_http_rt_loc_conf_t    *rlcf;
+    ngx_http_rt_subscriber_t  *s;
+
+    s = ws->subscriber;
+
+    if (s->closing || s->ended) {
+        return;
+    }
+
+    ngx_http_set_log_request(s->request->connection->log, s->request);
+
+    b = ws->pending;
+
+    if (b == NULL) {
+        b = ngx_http_rt_buffer_create(s->encoding, len);
+        if (b == NULL) {
+            ngx_http_rt_subscriber_end(s, NGX_ERROR);
+            return;
+        }
+
+        rlcf = ngx_http_get_module_loc_conf(s->request,
+                                            ngx_http_realtime_module);
+        b->deflate = rlcf->deflate;
+    }
+
+    rc = ngx_http_rt_buffer_add_object(&b, json, len, NULL, NULL, 0);
+
+    ws->pending = b;
+
+    if (rc != NGX_OK) {
+        ngx_http_rt_subscriber_end(s, NGX_ERROR);
+        return;
+    }
+
+    if (b->last - b->pos > NGX_HTTP_RT_PASS_WS_PENDING) {
+        ngx_http_rt_subscriber_close(s, 1013, "too slow");
+        return;
+    }
+
+    if (!s->blocked && ngx_http_rt_pass_ws_flush(s) == NGX_ERROR) {
+        ngx_http_rt_subscriber_end(s, NGX_ERROR);
+    }
+}
+
+
+/* what could not be sent while a buffer was in flight */
+
+ngx_int_t
+ngx_http_rt_pass_ws_flush(ngx_http_rt_subscriber_t *s)
+{
+    ngx_int_t               rc;
+    ngx_http_rt_buffer_t   *b;
+    ngx_http_rt_pass_ws_t  *ws;
+
+    ws = ngx_http_rt_ctx(s->request)->pass;
+    b = ws->pending;
+
+    if (b == NULL || s->blocked) {
+        return NGX_OK;
+    }
+
+    ws->pending = NULL;
+
+    rc = ngx_http_rt_subscriber_send(s, b);
+
+    ngx_http_rt_buffer_release(b);
+
+    return rc;
+}
+
+
+static void
+ngx_http_rt_pass_ws_free(ngx_http_rt_pass_ws_call_t *wc)
+{
+    ngx_queue_remove(&wc->queue);
+    wc->ws->ncalls--;
+
+    ngx_free(wc);
+}
+
+
+static void
+ngx_http_rt_pass_ws_cleanup(void *data)
+{
+    ngx_http_rt_pass_ws_t *ws = data;
+
+    ngx_queue_t                 *q;
+    ngx_http_rt_pass_ws_call_t  *wc;
+
+    while (!ngx_queue_empty(&ws->calls)) {
+        q = ngx_queue_head(&ws->calls);
+        wc = ngx_queue_data(q, ngx_http_rt_pass_ws_call_t, queue);
+
+        ngx_http_rt_link_cancel(&wc->call);
+        ngx_http_rt_pass_ws_free(wc);
+    }
+
+    if (ws->pending) {
+        ngx_http_rt_buffer_release(ws->pending);
+        ws->pending = NULL;
+    }
+}
