@@ -1824,9 +1824,9 @@ start_full(void)
     doing = &sh->op;
 
     for (i = 0; sh->world.store.index.nfree; i++) {
-        check(i < TOPICS - 2);
+        check(i < TOPICS);
 
-        if (cells(i) <= sh->world.store.index.nfree) {
+        if (i != TOPICS - 2 && cells(i) <= sh->world.store.index.nfree) {
             publish(PUBLISH, 1, i, i);
         }
     }
@@ -2048,7 +2048,8 @@ test_deaths(void **state)
         upto = roll(2) ? UINT32_MAX : roll(3000);
 
         if (trace(0, upto) != 0) {
-            skip();
+            print_message("# skipped: no ptrace()\n");
+            return;
         }
 
         if (sh->op.done) {
@@ -2059,8 +2060,8 @@ test_deaths(void **state)
 
         /* it is dead; who finds it so may die in repairing */
 
-        if (roll(3) == 0 && trace(1, roll(6000)) != 0) {
-            skip();
+        if (roll(3) == 0) {
+            check(trace(1, roll(6000)) == 0);
         }
 
         ngx_http_rt_topic_repair(&sh->world.store);
