@@ -39,6 +39,8 @@ static uint32_t *ngx_http_rt_index_slot(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell, unsigned slot, ngx_http_rt_cell_t **in);
 static void ngx_http_rt_index_vacate(ngx_http_rt_cell_t *in, uint32_t *p);
 static void ngx_http_rt_index_dedup(ngx_http_rt_cell_t *in);
+static int ngx_http_rt_index_vacant(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell);
 static void ngx_http_rt_index_settle(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
 
@@ -156,7 +158,18 @@ ngx_http_rt_index_repair(ngx_http_rt_index_t *index)
                 ngx_http_rt_index_dedup(more);
             }
 
-            ngx_http_rt_index_settle(index, cell);
+            if (!ngx_http_rt_index_vacant(index, cell)) {
+                continue;
+            }
+
+            /* a topic stays: a message of it may not be linked yet */
+
+            if (cell->kind == NGX_HTTP_RT_CELL_PATTERN) {
+                ngx_http_rt_index_remove(index, cell);
+
+            } else {
+                ngx_http_rt_index_list(index, cell);
+            }
         }
     }
 }
@@ -809,17 +822,28 @@ ngx_http_rt_index_dedup(ngx_http_rt_cell_t *in)
 }
 
 
-/* a topic or pattern that may have lost its last subscriber */
-
-static void
-ngx_http_rt_index_settle(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
+static int
+ngx_http_rt_index_vacant(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
     ngx_http_rt_cell_t  *in;
 
     for (in = cell; in; in = ngx_http_rt_index_next_crowd(index, in)) {
         if (in->npresence) {
-            return;
+            return 0;
         }
+    }
+
+    return 1;
+}
+
+
+/* a topic or pattern that may have lost its last subscriber */
+
+static void
+ngx_http_rt_index_settle(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
+{
+    if (!ngx_http_rt_index_vacant(index, cell)) {
+        return;
     }
 
     if (cell->kind == NGX_HTTP_RT_CELL_PATTERN || cell->topic.seq == 0) {

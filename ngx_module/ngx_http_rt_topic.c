@@ -13,6 +13,12 @@ static void ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec,
     uint64_t pos);
 static void ngx_http_rt_topic_write(ngx_http_rt_record_t *rec,
     ngx_http_rt_message_t *m);
+static void ngx_http_rt_topic_trim(ngx_http_rt_store_t *store);
+static int ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t **cell);
+static int ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t *cell,
+    ngx_http_rt_presence_t *p);
 static void ngx_http_rt_topic_link(ngx_http_rt_store_t *store);
 
 
@@ -31,6 +37,44 @@ ngx_http_rt_topic_repair(ngx_http_rt_store_t *store)
 
     ngx_http_rt_source_cancel(&store->sources);
     store->from = 0;
+
+    ngx_http_rt_topic_trim(store);
+}
+
+
+/* records that a topic has lost, by its floor, while they are still there */
+
+static void
+ngx_http_rt_topic_trim(ngx_http_rt_store_t *store)
+{
+    uint32_t                   i;
+    ngx_http_rt_cell_t        *cell;
+    ngx_http_rt_record_t      *rec;
+    ngx_http_rt_cell_topic_t  *t;
+
+    for (i = 1; i < store->index.ncells; i++) {
+        cell = &store->index.cells[i];
+
+        if (cell->kind != NGX_HTTP_RT_CELL_TOPIC) {
+            continue;
+        }
+
+        t = &cell->topic;
+
+        if (t->floor < t->deleted) {
+            t->floor = t->deleted;
+        }
+
+        while (t->first) {
+            rec = ngx_http_rt_record(&store->ring, t->first);
+
+            if (rec->seq > t->floor) {
+                break;
+            }
+
+            t->first = ngx_http_rt_record_next(rec, t->first);
+        }
+    }
 }
 
 
@@ -43,11 +87,30 @@ int
 ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p)
 {
-    size_t                   i, size, total;
+    int                  rc;
+    ngx_http_rt_cell_t  *cell;
+
+    rc = ngx_http_rt_topic_room(store, messages, n, &cell);
+
+    if (rc != NGX_HTTP_RT_TOPIC_OK) {
+        return rc;
+    }
+
+    return ngx_http_rt_topic_put(store, messages, n, cell, p);
+}
+
+
+/* the cell is the topic's if there is only one message, or NULL */
+
+static int
+ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t *cell,
+    ngx_http_rt_presence_t *p)
+{
+    size_t                   i, size;
     uint32_t                 hash;
     uint64_t                 at, pos, seq, interest;
     ngx_http_rt_ring_t      *ring;
-    ngx_http_rt_cell_t      *cell;
     ngx_http_rt_index_t     *index;
     ngx_http_rt_record_t    *rec;
     ngx_http_rt_message_t   *m;
@@ -58,31 +121,15 @@ ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
 
     memset(p, 0, sizeof(ngx_http_rt_presence_t));
 
-    hash = 0;
-    cell = NULL;
+    /* a batch, or its key, may have needed more cells than there are */
 
-    for (i = 0, total = 0; i < n; i++) {
-        m = &messages[i];
-        total += ngx_http_rt_record_size(m->topic_len, m->event_len,
-                                         m->type_len, m->data_len);
-    }
-
-    if (total > ring->size / NGX_HTTP_RT_RING_SHARE) {
-        return NGX_HTTP_RT_TOPIC_LARGE;
-    }
-
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n && cell == NULL; i++) {
         m = &messages[i];
         hash = ngx_http_rt_hash(m->topic, m->topic_len);
 
-        cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
-
-        if (cell == NULL) {
-            cell = ngx_http_rt_index_add(index, NGX_HTTP_RT_CELL_TOPIC, hash,
-                                         m->topic, m->topic_len);
-        }
-
-        if (cell == NULL) {
+        if (ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash)
+            == NULL)
+        {
             return NGX_HTTP_RT_TOPIC_FULL;
         }
     }
@@ -93,16 +140,9 @@ ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
     for (i = 0; i < n; i++) {
         m = &messages[i];
 
-        if (n > 1) {
+        if (cell == NULL || n > 1) {
             hash = ngx_http_rt_hash(m->topic, m->topic_len);
             cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
-        }
-
-        if (cell == NULL) {
-
-            /* the batch has more topics than the index has room for */
-
-            return NGX_HTTP_RT_TOPIC_FULL;
         }
 
         memset(&of, 0, sizeof(ngx_http_rt_presence_t));
@@ -129,7 +169,7 @@ ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
         memset(rec, 0, sizeof(ngx_http_rt_record_t));
 
         rec->size = size;
-        rec->hash = hash;
+        rec->hash = cell->hash;
         rec->interest = interest;
         rec->topic = ngx_http_rt_index_number(index, cell);
         rec->topic_id = cell->id;
@@ -146,6 +186,69 @@ ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
     ngx_http_rt_source_settle(&store->sources);
 
     __atomic_store_n(&store->from, 0, __ATOMIC_RELEASE);
+
+    return NGX_HTTP_RT_TOPIC_OK;
+}
+
+
+/*
+ * Sees to it that all topics are in the index.  Those that are there already
+ * must not be given up for those that are not.
+ */
+
+static int
+ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t **cell)
+{
+    size_t                  i, total, missing;
+    uint32_t                hash;
+    ngx_http_rt_message_t  *m;
+
+    total = 0;
+    missing = 0;
+
+    for (i = 0; i < n; i++) {
+        m = &messages[i];
+        total += ngx_http_rt_record_size(m->topic_len, m->event_len,
+                                         m->type_len, m->data_len);
+    }
+
+    if (total > store->ring.size / NGX_HTTP_RT_RING_SHARE) {
+        return NGX_HTTP_RT_TOPIC_LARGE;
+    }
+
+    for (i = 0; i < n; i++) {
+        m = &messages[i];
+        hash = ngx_http_rt_hash(m->topic, m->topic_len);
+        *cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
+
+        if (*cell) {
+            ngx_http_rt_index_touch(&store->index, *cell);
+
+        } else {
+            missing++;
+        }
+    }
+
+    for (i = 0; i < n && missing; i++) {
+        m = &messages[i];
+        hash = ngx_http_rt_hash(m->topic, m->topic_len);
+        *cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
+
+        if (*cell) {
+            continue;
+        }
+
+        *cell = ngx_http_rt_index_add(&store->index, NGX_HTTP_RT_CELL_TOPIC,
+                                      hash, m->topic, m->topic_len);
+        if (*cell == NULL) {
+            return NGX_HTTP_RT_TOPIC_FULL;
+        }
+    }
+
+    if (n > 1) {
+        *cell = NULL;
+    }
 
     return NGX_HTTP_RT_TOPIC_OK;
 }
@@ -196,13 +299,17 @@ ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
         return NGX_HTTP_RT_TOPIC_REPLAY;
     }
 
+    rc = ngx_http_rt_topic_room(store, messages, n, &cell);
+
+    if (rc != NGX_HTTP_RT_TOPIC_OK) {
+        return rc;
+    }
+
     if (ngx_http_rt_index_add_key(index, key, expired) == NULL) {
         return NGX_HTTP_RT_TOPIC_FULL;
     }
 
-    rc = ngx_http_rt_topic_append(store, messages, n, p);
-
-    /* a full index may have given the key up for a topic */
+    rc = ngx_http_rt_topic_put(store, messages, n, NULL, p);
 
     cell = ngx_http_rt_index_find_key(index, key->key);
 
@@ -219,7 +326,12 @@ ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
     key->subscribers = p->subscribers;
 
     if (cell) {
-        cell->key = *key;
+        cell->key.first = key->first;
+        cell->key.subscribers = key->subscribers;
+
+        /* with the last one it counts */
+
+        __atomic_store_n(&cell->key.last, key->last, __ATOMIC_RELEASE);
     }
 
     return NGX_HTTP_RT_TOPIC_OK;
