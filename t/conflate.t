@@ -37,8 +37,7 @@ for my $t (qw(sse websocket stream)) {
 
     my ($n, $begun) = (0, now);
     my $end = $begun + 1;
-    my $pub = $rt->publisher(next => sub {
-        RT::Loop::turn(0.01);
+    my $pub = $rt->publisher(pace => 0.01, next => sub {
         return if now() > $end;
         return ++$n % 2 ? 'a' : 'b', "$t $n";
     });

@@ -27,16 +27,16 @@ for my $workers (2, 4) {
     }
     my @pubs = map {
         my $p = $_;
-        $rt->publisher(pid => $pids[$p % @pids], next => sub {
+        $rt->publisher(pid => $pids[$p % @pids], depth => 20, next => sub {
             return if $stop;
             return 'a', "$p-" . ++$n . ' ' . 'x' x ($n * 37 % 500);
         });
     } 0 .. 3;
 
     my $spared = $pids[-1];
-    for my $round (1 .. 4) {
+    for my $round (1 .. 8) {
         my $at = $n;
-        ok(wait_for(sub { $n > $at + 60 }), "$name: traffic");
+        ok(wait_for(sub { $n > $at + 200 }), "$name: traffic");
 
         # the last process lives on, the others fall one after the other
 

@@ -322,6 +322,7 @@ sub _start ($self) {
     POSIX::setpgid($pid, $pid);
     $self->{pid} = $pid;
     delete $self->{status};
+    $self->_guard;
 
     my $up = wait_for(sub {
         return 'died' if $self->_reaped;
@@ -334,7 +335,34 @@ sub _start ($self) {
 
     kill 'KILL', -$pid;
     waitpid $pid, 0 unless $self->_reaped;
+    $self->_unguard;
     return 0;
+}
+
+
+# Should the test be killed, nobody would stop its nginx: a guard, who reads
+# from a pipe of which only the test has the other end, does.
+
+sub _guard ($self) {
+    pipe my $in, my $out or die "pipe: $!";
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        POSIX::setpgid(0, 0);
+        open STDIN, '<&', $in;
+        my $end = 'exit if defined getc; kill "KILL", -$ARGV[0]; '
+            . 'remove_tree($ARGV[1])';
+        { exec $^X, '-MFile::Path=remove_tree', '-e', $end, $self->{pid},
+               $self->{dir} }
+        POSIX::_exit(127);
+    }
+    @$self{qw(guard guard_pipe)} = ($pid, $out);
+}
+
+
+sub _unguard ($self) {
+    my $pid = delete $self->{guard} or return;
+    syswrite delete $self->{guard_pipe}, 'x';
+    waitpid $pid, 0;
 }
 
 
@@ -530,6 +558,7 @@ sub _check_log ($self) {
 
 
 sub _remove ($self) {
+    $self->_unguard;
     close $_ for @{ $self->{held} // [] };
     return if $ENV{RT_KEEP};
     File::Path::remove_tree($self->{dir});
@@ -543,6 +572,8 @@ sub end ($class = undef) {
     Test::More::done_testing();
 }
 
+
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 
 END {
     local $?;

@@ -1,8 +1,9 @@
 package RT::Publisher;
 
-# Publishes one message after the other on a connection that is kept alive, and
-# notes what was acknowledged.  When the connection breaks it makes another;
-# a message without an answer is in doubt and not sent again.
+# Publishes one message after the other on a connection that is kept alive, or
+# several at a time (pipelined), and notes what was acknowledged.  When the
+# connection breaks it makes another; messages without an answer are in doubt
+# and not sent again.
 
 use v5.36;
 
@@ -10,13 +11,15 @@ use RT::Conn;
 use RT::Loop;
 
 
-# Options: next (code: topic, data, headers ...; nothing when all is sent), and
-# of the connection.
+# Options: next (code: topic, data, headers ...; nothing when all is sent),
+# depth (how many may be unanswered), pace (seconds between two), and of the
+# connection.
 
 sub new ($class, $rt, %o) {
     my $self = bless {
-        rt => $rt, next => delete $o{next}, opt => \%o, acks => [],
-        doubts => [], refused => [], breaks => 0,
+        rt => $rt, next => delete $o{next}, depth => delete $o{depth} // 1,
+        pace => delete $o{pace}, due => 0, opt => \%o, sent => [],
+        acks => [], doubts => [], refused => [], breaks => 0,
     }, $class;
 
     $self->_connect;
@@ -33,23 +36,36 @@ sub _connect ($self) {
 
 
 sub _send ($self) {
-    my ($topic, $data, @headers) = $self->{next}->();
-    if (!defined $topic) {
-        $self->stop;
-        return;
+    my $c = $self->{conn};
+    my $bytes = '';
+
+    while (!$self->{last} && @{ $self->{sent} } < $self->{depth}) {
+        if ($self->{pace}) {
+            last if RT::now() < $self->{due};
+            $self->{due} = RT::now() + $self->{pace};
+        }
+        my ($topic, $data, @headers) = $self->{next}->();
+        if (!defined $topic) {
+            $self->{last} = 1;
+            last;
+        }
+        push @{ $self->{sent} }, { topic => $topic, data => $data };
+        push @{ $c->{methods} }, 'POST';
+        $bytes .= $c->request_bytes('POST', '/pub/' . RT::uri_escape($topic),
+                                    \@headers, $data);
     }
-    $self->{sent} = { topic => $topic, data => $data };
-    $self->{conn}->request('POST', '/pub/' . RT::uri_escape($topic), \@headers,
-                           $data);
+
+    $c->write($bytes) if length $bytes;
+    $self->stop if $self->{last} && !@{ $self->{sent} };
 }
 
 
 sub _turn ($self) {
     my $c = $self->{conn};
-    my $r = shift @{ $c->{responses} };
-    my $sent = $self->{sent};
+    my $over = $c->{eof};
 
-    if ($r) {
+    while (my $r = shift @{ $c->{responses} }) {
+        my $sent = shift @{ $self->{sent} };
         my $id = $r->status == 201 ? ($r->json // {})->{id} : undef;
         if (defined $id) {
             push @{ $self->{acks} },
@@ -57,19 +73,17 @@ sub _turn ($self) {
         } else {
             push @{ $self->{refused} }, $r->show;
         }
-        $sent = undef;
-        $c->{eof} = 1 if ($r->header('Connection') // '') =~ /close/i;
+        $over = 1 if ($r->header('Connection') // '') =~ /close/i;
     }
 
-    if ($c->{eof}) {
-        push @{ $self->{doubts} }, $sent if $sent;
+    if ($over) {
+        push @{ $self->{doubts} }, splice @{ $self->{sent} };
         $self->{breaks}++;
         $c->close;
         $self->_connect;
-        $sent = undef;
     }
 
-    $self->_send if !$sent;
+    $self->_send;
 }
 
 
