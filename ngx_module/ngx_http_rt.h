@@ -401,6 +401,7 @@ typedef struct {
     ngx_http_rt_subscriber_t      *subscriber;
     void                          *publish;
     void                          *pass;
+    void                          *events;
     ngx_http_rt_ws_deflate_t       deflate;
     ngx_int_t                      rc;      /* of an answer given within */
     ngx_uint_t                     messages;

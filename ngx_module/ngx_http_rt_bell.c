@@ -13,6 +13,7 @@
  */
 
 #include "ngx_http_rt.h"
+#include "ngx_http_rt_pass.h"
 
 #include <sys/eventfd.h>
 
@@ -205,6 +206,7 @@ ngx_http_rt_bell_handler(ngx_event_t *rev)
     if (c->close) {
         c->close = 0;
         ngx_http_rt_subscriber_drain();
+        ngx_http_rt_events_drain();
         return;
     }
 

@@ -44,8 +44,6 @@ static ngx_int_t ngx_http_rt_pass_send(ngx_http_request_t *r,
     ngx_http_rt_pass_ctx_t *ctx);
 static void ngx_http_rt_pass_answered(ngx_http_rt_call_t *call,
     const rt_wire_frame_t *f, ngx_uint_t status);
-static ngx_int_t ngx_http_rt_pass_reply(ngx_http_request_t *r,
-    ngx_http_rt_pass_ctx_t *ctx, const rt_wire_frame_t *f);
 static ngx_int_t ngx_http_rt_pass_number(ngx_http_request_t *r,
     const char *name, const char *fmt, uint64_t n);
 static ngx_uint_t ngx_http_rt_pass_upgrade(ngx_http_request_t *r);
@@ -672,7 +670,7 @@ ngx_http_rt_pass_answered(ngx_http_rt_call_t *call, const rt_wire_frame_t *f,
     ngx_http_set_log_request(c->log, r);
 
     if (f) {
-        rc = ngx_http_rt_pass_reply(r, ctx, f);
+        rc = ngx_http_rt_pass_reply(r, f);
 
     } else {
         status = ngx_http_rt_pass_reason(status, &code, &message);
@@ -684,9 +682,8 @@ ngx_http_rt_pass_answered(ngx_http_rt_call_t *call, const rt_wire_frame_t *f,
 }
 
 
-static ngx_int_t
-ngx_http_rt_pass_reply(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx,
-    const rt_wire_frame_t *f)
+ngx_int_t
+ngx_http_rt_pass_reply(ngx_http_request_t *r, const rt_wire_frame_t *f)
 {
     u_char         *json;
     uint64_t        status, version;
@@ -726,7 +723,7 @@ ngx_http_rt_pass_reply(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->ask.type == RT_WIRE_QUERY
+    if (!(r->method & NGX_HTTP_POST)
         && ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
            != NGX_OK)
     {

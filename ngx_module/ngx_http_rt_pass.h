@@ -35,6 +35,10 @@ ngx_int_t ngx_http_rt_pass(ngx_http_request_t *r);
 ngx_int_t ngx_http_rt_pass_ask(ngx_http_request_t *r, ngx_http_rt_ask_t *ask,
     ngx_http_rt_link_t **link);
 
+/* the daemon's answer */
+ngx_int_t ngx_http_rt_pass_reply(ngx_http_request_t *r,
+    const rt_wire_frame_t *f);
+
 /* {"error":"code","message":"..."} and Retry-After with 503 */
 ngx_int_t ngx_http_rt_pass_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *message);

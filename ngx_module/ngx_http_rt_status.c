@@ -3,12 +3,13 @@
  *
  * Each process counts in its own slot, without atomics; here they are summed
  * up.  A slot's totals stay when its process is gone, and its successor goes on
- * with them, so that they never go back.
+ * with them, so that they never go back.  Daemons are asked first, for JSON.
  */
 
 #include "ngx_http_rt.h"
 #include "ngx_http_rt_accept.h"
 #include "ngx_http_rt_json.h"
+#include "ngx_http_rt_worker_status.h"
 
 
 /* JSON and Prometheus text of one zone, but for its name */
@@ -30,6 +31,10 @@ typedef struct {
 } ngx_http_rt_status_t;
 
 
+static ngx_int_t ngx_http_rt_status_all(ngx_http_request_t *r,
+    ngx_http_rt_worker_status_t *workers);
+static ngx_int_t ngx_http_rt_status_answer(ngx_http_request_t *r,
+    ngx_http_rt_worker_status_t *workers, ngx_uint_t prometheus);
 static ngx_int_t ngx_http_rt_status_format(ngx_http_request_t *r,
     ngx_uint_t *prometheus);
 static void ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone,
@@ -55,13 +60,9 @@ static const char  *ngx_http_rt_status_transports[] = {
 ngx_int_t
 ngx_http_rt_status(ngx_http_request_t *r)
 {
-    size_t                     size;
-    u_char                    *p, *last;
-    ngx_int_t                  rc;
-    ngx_uint_t                 i, n, prometheus;
-    ngx_http_rt_zone_t       **zones;
-    ngx_http_rt_status_t      *st;
-    ngx_http_rt_main_conf_t   *mcf;
+    ngx_int_t                     rc;
+    ngx_uint_t                    prometheus;
+    ngx_http_rt_worker_status_t  *workers;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -77,11 +78,48 @@ ngx_http_rt_status(ngx_http_request_t *r)
         return (rc == NGX_DONE) ? ngx_http_rt_ctx(r)->rc : rc;
     }
 
+    rc = ngx_http_rt_worker_status(r, !prometheus, ngx_http_rt_status_all,
+                                   &workers);
+
+    if (rc == NGX_AGAIN) {
+        r->main->count++;
+        return NGX_DONE;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_rt_status_answer(r, workers, prometheus);
+}
+
+
+/* the daemons have answered */
+
+static ngx_int_t
+ngx_http_rt_status_all(ngx_http_request_t *r,
+    ngx_http_rt_worker_status_t *workers)
+{
+    return ngx_http_rt_status_answer(r, workers, 0);
+}
+
+
+static ngx_int_t
+ngx_http_rt_status_answer(ngx_http_request_t *r,
+    ngx_http_rt_worker_status_t *workers, ngx_uint_t prometheus)
+{
+    size_t                     size;
+    u_char                    *p, *last;
+    ngx_uint_t                 i, n;
+    ngx_http_rt_zone_t       **zones;
+    ngx_http_rt_status_t      *st;
+    ngx_http_rt_main_conf_t   *mcf;
+
     mcf = ngx_http_get_module_main_conf(r, ngx_http_realtime_module);
     zones = mcf->zones.elts;
     n = mcf->zones.nelts;
 
-    size = NGX_HTTP_RT_STATUS_SIZE;
+    size = NGX_HTTP_RT_STATUS_SIZE + ngx_http_rt_worker_status_size(workers);
 
     for (i = 0; i < n; i++) {
         size += NGX_HTTP_RT_STATUS_SIZE + 32 * 6 * zones[i]->name.len;
@@ -98,9 +136,6 @@ ngx_http_rt_status(ngx_http_request_t *r)
         ngx_http_rt_status_collect(zones[i], &st[i]);
     }
 
-    last = prometheus ? ngx_http_rt_status_text(p, st, n)
-                      : ngx_http_rt_status_json(p, st, n);
-
     if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
         != NGX_OK)
     {
@@ -108,10 +143,18 @@ ngx_http_rt_status(ngx_http_request_t *r)
     }
 
     if (prometheus) {
+        last = ngx_http_rt_status_text(p, st, n);
+        last = ngx_http_rt_worker_status_text(last, workers);
+
         return ngx_http_rt_answer_text(r, NGX_HTTP_OK,
                                        "text/plain; version=0.0.4", p,
                                        last - p);
     }
+
+    last = ngx_http_rt_status_json(p, st, n);
+    last = ngx_cpymem(last, ",\"workers\":{", 12);
+    last = ngx_http_rt_worker_status_json(last, workers);
+    last = ngx_cpymem(last, "}}\n", 3);
 
     return ngx_http_rt_answer(r, NGX_HTTP_OK, p, last - p);
 }
@@ -196,6 +239,8 @@ ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone, ngx_http_rt_status_t *st)
 }
 
 
+/* without the last brace */
+
 static u_char *
 ngx_http_rt_status_json(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
 {
@@ -239,7 +284,9 @@ ngx_http_rt_status_json(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
                         n > 1 ? "," : "");
     }
 
-    return ngx_cpymem(p, "},\"workers\":{}}\n", 16);
+    *p++ = '}';
+
+    return p;
 }
 
 
