@@ -34,8 +34,8 @@ rm -rf "$run"
 mkdir -p "$run/modules" "$run/temp" "$run/data"
 ln -s "$build/ngx_http_realtime_module.so" "$run/modules/"
 ln -s "$top/conf/demo" "$run/demo"
-sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$top/conf/nginx.conf" \
-    > "$run/nginx.conf"
+sed -e "s|127\.0\.0\.1:8080|127.0.0.1:$port|" \
+    -e "s|unix:/run/|unix:$run/|" "$top/conf/nginx.conf" > "$run/nginx.conf"
 
 trap stop EXIT
 trap "exit 0" INT TERM HUP
@@ -67,6 +67,10 @@ Open    $url/
 or try  curl -N -H 'Accept: text/event-stream' $url/sub/hello
         curl -d 'hello, world' $url/pub/hello
         curl $url/status
+and     curl -d '{"kind":"english","start":100,"ends_in_ms":600000}' \\
+             '$url/auction/1/create?user=eve'
+        curl -d '{"amount":150}' '$url/auction/1/bid?user=ann'
+        curl $url/auction/1/state
 
 Ctrl-C stops it.
 
