@@ -573,6 +573,8 @@ ngx_table_elt_t *ngx_http_rt_header_find(ngx_http_request_t *r,
 /* ngx_http_rt_publish.c */
 
 ngx_int_t ngx_http_rt_publish(ngx_http_request_t *r);
+ngx_int_t ngx_http_rt_publish_collect(ngx_http_request_t *r,
+    ngx_str_t *body);
 
 
 /* ngx_http_rt_subscribe.c */

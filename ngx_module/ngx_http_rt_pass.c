@@ -38,8 +38,6 @@ static ngx_int_t ngx_http_rt_pass_command(ngx_http_request_t *r,
 static void ngx_http_rt_pass_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_pass_conditions(ngx_http_request_t *r,
     ngx_http_rt_ask_t *ask);
-static ngx_int_t ngx_http_rt_pass_collect(ngx_http_request_t *r,
-    ngx_str_t *body);
 static ngx_int_t ngx_http_rt_pass_send(ngx_http_request_t *r,
     ngx_http_rt_pass_ctx_t *ctx);
 static void ngx_http_rt_pass_answered(ngx_http_rt_call_t *call,
@@ -489,7 +487,7 @@ ngx_http_rt_pass_body(ngx_http_request_t *r)
 
     ctx->ask.type = RT_WIRE_COMMAND;
 
-    if (ngx_http_rt_pass_collect(r, &ctx->ask.body) != NGX_OK) {
+    if (ngx_http_rt_publish_collect(r, &ctx->ask.body) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
@@ -583,41 +581,6 @@ refused:
     ngx_http_rt_ctx(r)->rc = ngx_http_rt_pass_error(r, NGX_HTTP_BAD_REQUEST,
                                                     "bad_request", wrong);
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_rt_pass_collect(ngx_http_request_t *r, ngx_str_t *body)
-{
-    ssize_t     n;
-    ngx_buf_t  *b;
-
-    ngx_str_null(body);
-
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
-        return NGX_OK;
-    }
-
-    /* in one buffer, or in one file */
-
-    b = r->request_body->bufs->buf;
-
-    if (!b->in_file) {
-        body->data = b->pos;
-        body->len = b->last - b->pos;
-        return NGX_OK;
-    }
-
-    body->len = b->file_last - b->file_pos;
-    body->data = ngx_pnalloc(r->pool, body->len);
-
-    if (body->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_file(b->file, body->data, body->len, b->file_pos);
-
-    return (n == (ssize_t) body->len) ? NGX_OK : NGX_ERROR;
 }
 
 

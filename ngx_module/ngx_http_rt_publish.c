@@ -39,8 +39,6 @@ typedef struct {
 static ngx_int_t ngx_http_rt_publish_read(ngx_http_request_t *r,
     ngx_str_t *topic, ngx_uint_t wild);
 static void ngx_http_rt_publish_body(ngx_http_request_t *r);
-static ngx_int_t ngx_http_rt_publish_collect(ngx_http_request_t *r,
-    ngx_str_t *body);
 static ngx_int_t ngx_http_rt_publish_message(ngx_http_request_t *r,
     ngx_http_rt_publish_ctx_t *ctx, ngx_str_t *body);
 static ngx_int_t ngx_http_rt_publish_batch(ngx_http_request_t *r,
@@ -238,7 +236,9 @@ ngx_http_rt_publish_body(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+/* the body in one piece */
+
+ngx_int_t
 ngx_http_rt_publish_collect(ngx_http_request_t *r, ngx_str_t *body)
 {
     u_char       *p;
