@@ -500,6 +500,10 @@ ngx_http_rt_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, ',')) {
+        return "takes one topic, without a comma";
+    }
+
     if (cf->args->nelts == 3) {
 
         if (ngx_strncmp(value[2].data, "zone=", 5) != 0) {
@@ -697,6 +701,10 @@ ngx_http_rt_origin_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" must stand alone", &value[i]);
             return NGX_CONF_ERROR;
+        }
+
+        if (ngx_strcmp(value[i].data, "*") == 0) {
+            return "takes \"any\", not \"*\"";
         }
 
         host = ngx_array_push(rlcf->origins);
@@ -1117,6 +1125,7 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_uint_t                i, *transport;
     ngx_http_rt_zone_t      **zones;
     ngx_http_rt_main_conf_t  *mcf;
+    ngx_http_core_loc_conf_t *clcf;
 
     if (conf->origin == NGX_CONF_UNSET_UINT) {
         conf->origins = prev->origins;
@@ -1172,8 +1181,25 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && conf->publish == NULL && conf->subscribe == NULL) {
+
+        /* "if" and "limit_except" are still the same location */
+
+        conf->publish = prev->publish;
+        conf->publish_zone = prev->publish_zone;
+        conf->subscribe = prev->subscribe;
+        conf->subscribe_zone = prev->subscribe_zone;
+        conf->subscribe_encoded = prev->subscribe_encoded;
+    }
+
     if (conf->publish == NULL && conf->subscribe == NULL) {
         return NGX_CONF_OK;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_rt_handler;
     }
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_realtime_module);

@@ -65,7 +65,11 @@ ngx_http_rt_status(ngx_http_request_t *r)
     ngx_http_rt_worker_status_t  *workers;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return NGX_HTTP_NOT_ALLOWED;
+        rc = ngx_http_discard_request_body(r);
+
+        return (rc != NGX_OK) ? rc
+               : ngx_http_rt_answer_error(r, NGX_HTTP_NOT_ALLOWED,
+                                          "the status can only be read");
     }
 
     rc = ngx_http_discard_request_body(r);

@@ -86,8 +86,6 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->subscribed = 1;
-
     if (ngx_http_rt_header_find(r, "Upgrade") == NULL) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {
@@ -99,6 +97,7 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
 
     if (rc == NGX_OK) {
         ctx->transport = transport;
+        ctx->subscribed = 1;
         rc = ngx_http_rt_subscribe_topics(r, &topics);
     }
 
@@ -326,24 +325,28 @@ forbidden:
 }
 
 
-/* "*.example.com" is for all below example.com */
+/* "*.example.com" is for all below example.com, and so with a scheme */
 
 static ngx_uint_t
 ngx_http_rt_subscribe_is(ngx_str_t *host, ngx_str_t *name)
 {
-    size_t  len;
+    u_char  *star;
+    size_t   before, after;
 
-    if (host->len > 1 && host->data[0] == '*') {
-        len = host->len - 1;
+    star = ngx_strlchr(host->data, host->data + host->len, '*');
 
-        return name->len > len
-               && ngx_strncasecmp(name->data + name->len - len,
-                                  host->data + 1, len)
-                  == 0;
+    if (star == NULL) {
+        return host->len == name->len
+               && ngx_strncasecmp(host->data, name->data, name->len) == 0;
     }
 
-    return host->len == name->len
-           && ngx_strncasecmp(host->data, name->data, name->len) == 0;
+    before = star - host->data;
+    after = host->len - before - 1;
+
+    return name->len > before + after
+           && ngx_strncasecmp(name->data, host->data, before) == 0
+           && ngx_strncasecmp(name->data + name->len - after, star + 1, after)
+              == 0;
 }
 
 

@@ -302,10 +302,11 @@ ngx_int_t
 ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
     u_char *hello, size_t len)
 {
-    ngx_buf_t           *b;
-    ngx_int_t            rc;
-    ngx_chain_t          out;
-    ngx_http_request_t  *r;
+    ngx_buf_t                 *b;
+    ngx_int_t                  rc;
+    ngx_chain_t                out;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
 
     r = s->request;
 
@@ -352,8 +353,16 @@ ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
 
     s->direct = (r->http_version < NGX_HTTP_VERSION_20);
 
-    if (s->direct && r->chunked) {
-        s->encoding++;
+    if (s->direct) {
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        if (clcf->tcp_nodelay && ngx_tcp_nodelay(r->connection) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (r->chunked) {
+            s->encoding++;
+        }
     }
 
     return (r->out || r->connection->buffered) ? NGX_AGAIN : NGX_OK;

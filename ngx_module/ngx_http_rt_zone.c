@@ -23,7 +23,7 @@
 #define NGX_HTTP_RT_ZONE_LAYOUT    0x72740002
 
 #define NGX_HTTP_RT_ZONE_MIN       (1024 * 1024)
-#define NGX_HTTP_RT_ZONE_MAX       ((size_t) 16 * 1024 * 1024 * 1024)
+#define NGX_HTTP_RT_ZONE_MAX       ((off_t) 16 * 1024 * 1024 * 1024)
 #define NGX_HTTP_RT_INDEX_MIN      (16 * 1024)
 
 /* cells swept between two releases of the mutex */
@@ -45,17 +45,17 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_rt_main_conf_t  *mcf = conf;
 
+    off_t                 size, index;
     size_t                before;
-    ssize_t               size, index;
     ngx_str_t            *value, s;
     ngx_shm_zone_t       *shm_zone;
     ngx_http_rt_zone_t   *zone, *old, **zp;
 
     value = cf->args->elts;
 
-    size = ngx_parse_size(&value[2]);
+    size = ngx_parse_offset(&value[2]);
 
-    if (size < NGX_HTTP_RT_ZONE_MIN || (size_t) size > NGX_HTTP_RT_ZONE_MAX) {
+    if (size < NGX_HTTP_RT_ZONE_MIN || size > NGX_HTTP_RT_ZONE_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid size \"%V\" of realtime_zone \"%V\", "
                            "it must be from 1m to 16g", &value[2], &value[1]);
@@ -75,7 +75,7 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         s.data = value[3].data + 6;
         s.len = value[3].len - 6;
 
-        index = ngx_parse_size(&s);
+        index = ngx_parse_offset(&s);
 
         if (index < NGX_HTTP_RT_INDEX_MIN || index > size / 2) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
