@@ -44,6 +44,7 @@ typedef struct {
     unsigned                depth;
     unsigned                member;         /* whose value comes next */
     unsigned                seen;           /* bits of members */
+    unsigned                ended:1;        /* the text */
     unsigned                failed:1;
 } ngx_http_rt_command_ctx_t;
 
@@ -156,6 +157,7 @@ ngx_http_rt_command_json(ngx_http_rt_command_ctx_t *ctx, size_t len)
     at = yajl_get_bytes_consumed(ctx->yajl);
 
     if (rc == yajl_status_ok) {
+        ctx->ended = 1;
         rc = yajl_complete_parse(ctx->yajl);
     }
 
@@ -202,6 +204,12 @@ ngx_http_rt_command_number(void *data, const char *p, size_t len)
 
     size_t    i;
     uint64_t  version;
+
+    /* only a number may end with the text, and then no object does */
+
+    if (ctx->ended) {
+        return 0;
+    }
 
     if (ctx->depth != 1) {
         return ngx_http_rt_command_wrong(ctx);
