@@ -110,6 +110,19 @@ EOF_H
         or diag show($list);
     is($list->[1]{data}, 'new zone', "$name: and goes on");
 
+    # a reload after that changes nothing; another index is another zone
+
+    ok($rt->reload, "$name: reload after the other size") or last;
+    is(epoch($rt->publish_id('t/1', 'again')), epoch($new),
+       "$name: the zone is kept again");
+    ok($rt->reload(zone => 'main 2m index=512k'), "$name: another index")
+        or last;
+    $id = $rt->publish_id('t/1', 'other index');
+    isnt(epoch($id), epoch($new), "$name: a new epoch");
+    ok($rt->reload, "$name: reload after the other index") or last;
+    is(epoch($rt->publish_id('t/1', 'again')), epoch($id),
+       "$name: and that zone is kept");
+
     $rt->finish;
 }
 

@@ -560,7 +560,10 @@ sub _check_log ($self) {
 sub _remove ($self) {
     $self->_unguard;
     close $_ for @{ $self->{held} // [] };
-    return if $ENV{RT_KEEP};
+    if ($ENV{RT_KEEP}) {
+        Test::More::note("kept: $self->{dir}");
+        return;
+    }
     File::Path::remove_tree($self->{dir});
 }
 
