@@ -299,7 +299,7 @@ ngx_http_rt_pass(ngx_http_request_t *r)
 
     rc = ngx_http_rt_pass_send(r, ctx);
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_AGAIN) {
         r->main->count++;
         return NGX_DONE;
     }
@@ -509,7 +509,7 @@ ngx_http_rt_pass_body(ngx_http_request_t *r)
     if (rc == NGX_OK) {
         rc = ngx_http_rt_pass_send(r, ctx);
 
-        if (rc == NGX_OK) {
+        if (rc == NGX_AGAIN) {
             return;
         }
     }
@@ -584,7 +584,7 @@ refused:
 }
 
 
-/* NGX_OK: it waits, else what to finalize the request with */
+/* NGX_AGAIN: it waits, else what to finalize the request with */
 
 static ngx_int_t
 ngx_http_rt_pass_send(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
@@ -612,7 +612,7 @@ ngx_http_rt_pass_send(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
         return ngx_http_rt_pass_error(r, status, code, message);
     }
 
-    return NGX_OK;
+    return NGX_AGAIN;
 }
 
 
