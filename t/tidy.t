@@ -74,6 +74,28 @@ all('an include guard in each header', [ grep { /\.h$/ } @c ], sub ($f) {
 });
 
 
+# <ngx_config.h> defines what system headers must know, so where nginx comes in
+# at all it comes first; else it fails to compile with some versions of nginx.
+
+sub included ($file, $seen = {}) {
+    return () if $seen->{$file}++;
+    return map {
+        my ($system, $name) = /^#include (?:<([^>]+)>|"([^"]+)")/;
+        my ($own) = grep { -f } map { "$_/" . ($system // $name // '') }
+            qw(ngx_module worker worker/engine);
+        $own ? included($own, $seen) : $system // ();
+    } lines($file);
+}
+
+
+all('nginx is included before the system',
+    [ grep { m{^ngx_module/.*\.c$} } @c ],
+    sub ($f) {
+        my @all = included($f);
+        return !grep({ /^ngx_/ } @all) || $all[0] eq 'ngx_config.h';
+    });
+
+
 # Directives.  docs/directives.md has a heading with the name in it for each.
 
 SKIP: {
