@@ -501,17 +501,17 @@ void ngx_http_rt_deliver_post(ngx_http_rt_zone_t *zone);
 /* ngx_http_rt_catchup.c */
 
 void ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s);
+ngx_uint_t ngx_http_rt_catchup_early(ngx_http_rt_subscriber_t *s,
+    ngx_http_rt_record_t *rec);
+ngx_int_t ngx_http_rt_catchup_gap(ngx_http_rt_subscriber_t *s,
+    ngx_http_rt_buffer_t **b, ngx_str_t *topic, uint64_t from, uint64_t to,
+    ngx_uint_t reason);
 
 
 /* ngx_http_rt_scan.c */
 
 ngx_int_t ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t **b);
-ngx_uint_t ngx_http_rt_catchup_early(ngx_http_rt_subscriber_t *s,
-    ngx_http_rt_record_t *rec);
-ngx_int_t ngx_http_rt_catchup_gap(ngx_http_rt_subscriber_t *s,
-    ngx_http_rt_buffer_t **b, ngx_str_t *topic, uint64_t from, uint64_t to,
-    ngx_uint_t reason);
 
 
 /* ngx_http_rt_pace.c */

@@ -51,6 +51,7 @@ static uint64_t ngx_http_rt_deliver_clock(void);
 
 typedef struct {
     uint64_t  seq;
+    uint64_t  fresh;     /* nothing new is before this seq */
     uint64_t  pos;
     uint64_t  end;
 } ngx_http_rt_news_t;
@@ -90,7 +91,7 @@ ngx_http_rt_deliver(ngx_event_t *ev)
     do {
         more = ngx_http_rt_deliver_walk(zone);
         late = ngx_http_rt_deliver_dirty(zone, deadline);
-    } while (more && !late);
+    } while (more && !late && ngx_http_rt_deliver_clock() < deadline);
 
     if (ngx_http_rt_deliver_behind(zone, deadline)) {
         late = 1;
@@ -145,6 +146,7 @@ ngx_http_rt_deliver_walk(ngx_http_rt_zone_t *zone)
 
         if (rec.interest & zone->bit) {
             news.seq = rec.seq;
+            news.fresh = rec.seq;
             news.pos = zone->pos;
             news.end = zone->pos + rec.size;
 
@@ -178,6 +180,7 @@ ngx_http_rt_deliver_lapped(ngx_http_rt_zone_t *zone)
     ngx_http_rt_audience_t  *a;
 
     news.pos = zone->pos;
+    news.fresh = zone->seq + 1;
 
     ngx_http_rt_zone_lock(zone);
 
@@ -253,7 +256,7 @@ ngx_http_rt_deliver_news(ngx_http_rt_audience_t *a, void *data)
 
     if (a->seq >= a->news) {
         a->pos = news->pos;
-        a->fresh = news->seq;
+        a->fresh = news->fresh;
     }
 
     a->news = news->seq;
@@ -608,14 +611,23 @@ static ngx_uint_t
 ngx_http_rt_deliver_alone(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_audience_t *a)
 {
+    uint64_t                 fresh;
     ngx_uint_t               i;
     ngx_http_rt_audience_t  *other;
 
     for (i = 0; i < s->nsubscriptions; i++) {
         other = s->subscriptions[i].audience;
 
-        if (other != a && other->news > s->cursor && other->fresh <= a->last)
-        {
+        if (other == a || other->news <= s->cursor) {
+            continue;
+        }
+
+        /* a batch that is being served may not have come here yet */
+
+        fresh = (other->serving && other->last > s->cursor) ? other->first
+                                                            : other->fresh;
+
+        if (fresh <= a->last) {
             return 0;
         }
     }

@@ -609,7 +609,7 @@ ngx_http_rt_transports_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_rt_loc_conf_t *rlcf = conf;
 
     ngx_str_t   *value;
-    ngx_uint_t   i, n, *transport;
+    ngx_uint_t   i, k, n, *transport;
 
     if (rlcf->transports != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -642,8 +642,12 @@ ngx_http_rt_transports_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             return NGX_CONF_ERROR;
         }
 
-        if (rlcf->transports->nelts == NGX_HTTP_RT_TRANSPORTS) {
-            return "names a transport twice";
+        transport = rlcf->transports->elts;
+
+        for (k = 0; k < rlcf->transports->nelts; k++) {
+            if (transport[k] == n) {
+                return "names a transport twice";
+            }
         }
 
         transport = ngx_array_push(rlcf->transports);

@@ -20,6 +20,9 @@
 #define NGX_HTTP_RT_TYPE_MAX   255
 #define NGX_HTTP_RT_KEY_MAX    255
 
+/* messages of a batch, for they are appended under one hold of the mutex */
+#define NGX_HTTP_RT_BATCH_MAX  16384
+
 
 typedef struct {
     ngx_str_t                 topic;
@@ -390,8 +393,10 @@ ngx_http_rt_publish_batch(ngx_http_request_t *r,
     last = body->data + body->len;
 
     for (p = body->data, n = 1; p < last; p++) {
-        n += (*p == LF);
+        n += (*p == LF && p > body->data && p[-1] != LF);
     }
+
+    n = ngx_min(n, NGX_HTTP_RT_BATCH_MAX);
 
     ctx->messages = ngx_pcalloc(r->pool, n * sizeof(ngx_http_rt_message_t));
     arena = ngx_pnalloc(r->pool, body->len + 1);
@@ -409,6 +414,12 @@ ngx_http_rt_publish_batch(ngx_http_request_t *r,
 
         if (end == p || (end == p + 1 && *p == CR)) {
             continue;
+        }
+
+        if (ctx->n == NGX_HTTP_RT_BATCH_MAX) {
+            return ngx_http_rt_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                      "line %ui: more than %d messages", n,
+                                      NGX_HTTP_RT_BATCH_MAX);
         }
 
         if (ngx_http_rt_batch_parse(p, end - p, arena, &line, err,

@@ -10,6 +10,10 @@
 #define NGX_HTTP_RT_READ_KEEP  (1024 * 1024)
 
 
+static ngx_int_t ngx_http_rt_read_far(ngx_http_rt_zone_t *zone, uint64_t seq,
+    ngx_http_rt_start_t *start);
+
+
 static u_char  *ngx_http_rt_read_scratch;
 static size_t   ngx_http_rt_read_size;
 
@@ -88,22 +92,55 @@ ngx_int_t
 ngx_http_rt_read_start(ngx_http_rt_zone_t *zone, ngx_http_rt_audience_t *a,
     uint64_t seq, ngx_http_rt_start_t *start)
 {
-    ngx_http_rt_cell_t     *cell;
-    ngx_http_rt_store_t    *store;
-    ngx_http_rt_history_t   all;
+    ngx_http_rt_cell_t   *cell;
+    ngx_http_rt_store_t  *store;
 
     store = &zone->sh->store;
 
-    all.count = (uint64_t) -1;
-    all.since = 0;
+    do {
+        ngx_http_rt_zone_lock(zone);
 
-    ngx_http_rt_zone_lock(zone);
+        cell = ngx_http_rt_topic_find(store, a->name.data, a->name.len,
+                                      a->hash);
 
-    cell = ngx_http_rt_topic_find(store, a->name.data, a->name.len, a->hash);
+        ngx_http_rt_topic_start(store, cell, a->hash, seq, NULL, start);
 
-    ngx_http_rt_topic_start(store, cell, a->hash, seq, &all, start);
+        ngx_http_rt_zone_unlock(zone);
 
-    ngx_http_rt_zone_unlock(zone);
+    } while (start->far
+             && ngx_http_rt_read_far(zone, seq, start) != NGX_OK);
 
     return start->reason ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* along the ring, without the mutex; NGX_DECLINED: lapped, look again */
+
+static ngx_int_t
+ngx_http_rt_read_far(ngx_http_rt_zone_t *zone, uint64_t seq,
+    ngx_http_rt_start_t *start)
+{
+    int                    rc;
+    uint64_t               pos, head;
+    ngx_http_rt_ring_t    *ring;
+    ngx_http_rt_record_t   rec;
+
+    ring = &zone->sh->store.ring;
+    pos = start->far;
+    head = ngx_http_rt_ring_head(ring);
+
+    for ( ;; ) {
+        rc = ngx_http_rt_ring_scan(ring, &pos, head, &rec);
+
+        if (rc != NGX_HTTP_RT_RING_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (rec.seq > seq && rec.topic_id == start->topic_id) {
+            start->pos = pos;
+            return NGX_OK;
+        }
+
+        pos += rec.size;
+    }
 }

@@ -65,6 +65,22 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
     scan = s->scan;
     ring = &zone->sh->store.ring;
 
+    if (scan->pos == NGX_HTTP_RT_POS_LOOK) {
+        ngx_http_rt_zone_lock(zone);
+
+        scan->pos = ngx_http_rt_ring_seek(ring, s->cursor);
+
+        /* what has been overwritten may have been for this one */
+
+        if (scan->live && !scan->silent
+            && zone->sh->store.evicted > s->cursor)
+        {
+            scan->gaps = 1;
+        }
+
+        ngx_http_rt_zone_unlock(zone);
+    }
+
     if (scan->gaps) {
         scan->gaps = 0;
 
@@ -72,12 +88,6 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
         if (rv != NGX_OK) {
             return rv;
         }
-    }
-
-    if (scan->pos == NGX_HTTP_RT_POS_LOOK) {
-        ngx_http_rt_zone_lock(zone);
-        scan->pos = ngx_http_rt_ring_seek(ring, s->cursor);
-        ngx_http_rt_zone_unlock(zone);
     }
 
     end = ngx_max(zone->pos, scan->end);
@@ -163,8 +173,6 @@ ngx_http_rt_scan_live(ngx_http_rt_subscriber_t *s)
 
     scan->live = 1;
     scan->silent = (s->pace != NULL);
-    scan->history.count = (uint64_t) -1;
-    scan->history.since = 0;
 }
 
 
@@ -307,15 +315,18 @@ ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s, uint32_t from,
             continue;
         }
 
-        ngx_http_rt_topic_start(&zone->sh->store, cell, cell->hash, cursor,
-                                &scan->history, &start);
+        if (scan->live) {
+            start.seq = cell->topic.floor;
+            start.reason = (cell->topic.floor == cell->topic.deleted)
+                           ? NGX_HTTP_RT_GAP_DELETED : NGX_HTTP_RT_GAP_LAGGED;
+
+        } else {
+            ngx_http_rt_topic_start(&zone->sh->store, cell, cell->hash,
+                                    cursor, &scan->history, &start);
+        }
 
         if (start.reason == NGX_HTTP_RT_GAP_NONE) {
             continue;
-        }
-
-        if (scan->live && start.reason == NGX_HTTP_RT_GAP_EVICTED) {
-            start.reason = NGX_HTTP_RT_GAP_LAGGED;
         }
 
         found->reason = start.reason;

@@ -86,11 +86,9 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_rt_header_find(r, "Upgrade") == NULL) {
-        rc = ngx_http_discard_request_body(r);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     rc = ngx_http_rt_subscribe_transport(r, &transport);
@@ -785,8 +783,6 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
 
         if (scan) {
             scan->live = 1;
-            scan->history.count = (uint64_t) -1;
-            scan->history.since = 0;
         }
 
         return;

@@ -34,6 +34,7 @@ static void ngx_http_rt_subscriber_write(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_subscriber_flush(ngx_http_rt_subscriber_t *s);
 static void ngx_http_rt_subscriber_timer(ngx_event_t *ev);
 static void ngx_http_rt_subscriber_leave(void *data);
+static void ngx_http_rt_subscriber_depart(ngx_http_rt_subscriber_t *s);
 static void ngx_http_rt_subscriber_free(void *data);
 
 
@@ -108,8 +109,11 @@ ngx_http_rt_subscriber_open(ngx_http_rt_subscriber_t *s)
         return NGX_DONE;
     }
 
-    if (rc == NGX_AGAIN) {
-        ngx_http_rt_subscriber_block(s);
+    if (rc == NGX_AGAIN && !s->blocked
+        && ngx_http_rt_subscriber_block(s) == NGX_ERROR)
+    {
+        ngx_http_rt_subscriber_end(s, NGX_ERROR);
+        return NGX_DONE;
     }
 
     if (ngx_exiting) {
@@ -497,6 +501,13 @@ ngx_http_rt_subscriber_unlive(ngx_http_rt_subscriber_t *s)
         return;
     }
 
+    if (s->scan) {
+
+        /* of what was not for it, it has lost nothing */
+
+        s->cursor = ngx_http_rt_subscriber_position(s);
+    }
+
     s->live = 0;
 
     for (i = 0; i < s->nsubscriptions; i++) {
@@ -612,6 +623,10 @@ ngx_http_rt_subscriber_finalize(ngx_http_rt_zone_t *zone)
         r = s->request;
         c = r->connection;
         rc = s->rc;
+
+        /* the request may linger */
+
+        ngx_http_rt_subscriber_depart(s);
 
         ngx_http_set_log_request(c->log, r);
 
@@ -822,14 +837,7 @@ ngx_http_rt_subscriber_leave(void *data)
 {
     ngx_http_rt_subscriber_t *s = data;
 
-    ngx_uint_t               i;
-    ngx_http_rt_ctx_t       *ctx;
-    ngx_http_rt_cell_t      *cell;
-    ngx_http_rt_zone_t      *zone;
-    ngx_http_rt_store_t     *store;
-    ngx_http_rt_audience_t  *a;
-
-    zone = s->zone;
+    ngx_http_rt_ctx_t  *ctx;
 
     if (s->timer.timer_set) {
         ngx_del_timer(&s->timer);
@@ -855,10 +863,26 @@ ngx_http_rt_subscriber_leave(void *data)
         ctx->subscriber = NULL;
     }
 
+    ngx_http_rt_subscriber_depart(s);
+}
+
+
+/* it counts no more, and nothing rings for it */
+
+static void
+ngx_http_rt_subscriber_depart(ngx_http_rt_subscriber_t *s)
+{
+    ngx_uint_t               i;
+    ngx_http_rt_cell_t      *cell;
+    ngx_http_rt_zone_t      *zone;
+    ngx_http_rt_store_t     *store;
+    ngx_http_rt_audience_t  *a;
+
     if (!s->joined) {
         return;
     }
 
+    zone = s->zone;
     store = &zone->sh->store;
 
     ngx_http_rt_zone_lock(zone);

@@ -424,7 +424,9 @@ ngx_http_rt_topic_delete(ngx_http_rt_cell_t *cell)
 /*
  * A reader that has everything up to seq, or wants everything behind it, goes
  * back from the topic's newest record as far as there is something for it and
- * history allows.  "cell" is NULL if the index does not know the topic.
+ * history allows.  "cell" is NULL if the index does not know the topic,
+ * "history" if all is allowed.  In that case the way may be too far to go it
+ * under the mutex.
  */
 
 void
@@ -432,6 +434,7 @@ ngx_http_rt_topic_start(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
     uint32_t hash, uint64_t seq, const ngx_http_rt_history_t *history,
     ngx_http_rt_start_t *start)
 {
+    unsigned                   steps;
     uint64_t                   pos, forgotten;
     ngx_http_rt_record_t      *rec;
     ngx_http_rt_cell_topic_t  *t;
@@ -439,6 +442,8 @@ ngx_http_rt_topic_start(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
     start->seq = seq;
     start->pos = 0;
     start->reason = NGX_HTTP_RT_GAP_NONE;
+    start->far = 0;
+    steps = 0;
 
     if (cell == NULL) {
         forgotten = ngx_http_rt_index_forgotten(&store->index, hash);
@@ -463,8 +468,17 @@ ngx_http_rt_topic_start(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
             return;
         }
 
-        if (t->ordinal - rec->ordinal >= history->count
-            || rec->time < history->since)
+        if (history == NULL) {
+
+            if (++steps == NGX_HTTP_RT_TOPIC_STEPS && t->floor <= seq) {
+                start->pos = 0;
+                start->far = ngx_http_rt_ring_seek(&store->ring, seq);
+                start->topic_id = cell->id;
+                return;
+            }
+
+        } else if (t->ordinal - rec->ordinal >= history->count
+                   || rec->time < history->since)
         {
             start->seq = rec->seq;
             start->reason = NGX_HTTP_RT_GAP_HISTORY;

@@ -79,6 +79,8 @@ typedef struct {
     uint64_t                 seq;       /* behind this one */
     uint64_t                 pos;       /* of the first record, 0: none yet */
     ngx_http_rt_gap_e        reason;    /* if what is up to seq is lost */
+    uint64_t                 far;       /* too far: look from here on for */
+    uint64_t                 topic_id;  /* the first record of this topic */
 } ngx_http_rt_start_t;
 
 
@@ -88,6 +90,10 @@ typedef struct {
     uint64_t                 count;     /* messages of a topic */
     uint64_t                 since;     /* ms since 1970 */
 } ngx_http_rt_history_t;
+
+
+/* records that a reader who may have all goes back under the mutex */
+#define NGX_HTTP_RT_TOPIC_STEPS    1024
 
 
 void ngx_http_rt_topic_repair(ngx_http_rt_store_t *store);

@@ -100,8 +100,6 @@ ngx_http_rt_ws_check(ngx_http_request_t *r)
     }
 
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
-        r->keepalive = 0;
-
         return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
                                      "a WebSocket handshake has no body");
     }
@@ -806,6 +804,14 @@ ngx_http_rt_ws_timer(ngx_http_rt_subscriber_t *s)
 
     ws = s->ctx;
     rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    if (s->closing && s->blocked) {
+
+        /* our close is still to be sent; send_timeout watches over that */
+
+        ngx_add_timer(&s->timer, NGX_HTTP_RT_WS_CLOSE_WAIT);
+        return;
+    }
 
     if (s->closing) {
 

@@ -129,7 +129,10 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "realtime_zone \"%V\" has another size now and "
                            "begins empty, with a new epoch", &value[1]);
-        shm_zone->noreuse = 1;
+
+        /* nginx sees another size of the whole by itself */
+
+        shm_zone->noreuse = (before == (size_t) size);
     }
 
     return NGX_CONF_OK;
@@ -160,6 +163,13 @@ ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     zone = shm_zone->data;
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
+    /*
+     * It was for this reload only: at the next one nginx would take the memory
+     * over by the new zone's flag and unmap it by this one's.
+     */
+
+    shm_zone->noreuse = 0;
+
     if (old || shm_zone->shm.exists) {
         zone->sh = old ? old->sh : zone->shpool->data;
 
@@ -186,7 +196,7 @@ ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone, ngx_log_t *log)
     ngx_http_rt_zone_sh_t  *sh;
 
 
-    index = zone->index_size / ngx_pagesize;
+    index = (zone->index_size + ngx_pagesize - 1) / ngx_pagesize;
 
     sh = ngx_slab_alloc(zone->shpool, sizeof(ngx_http_rt_zone_sh_t));
     if (sh == NULL) {
