@@ -11,11 +11,15 @@
  *
  * Strings are at most as long decoded as in the line, so that an arena of the
  * line's length holds them all.
+ *
+ * yajl wants memory five times for each line.  It gets it from the stack, and
+ * from malloc() when a line needs more; each piece is preceded by its size.
  */
 
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <yajl/yajl_parse.h>
@@ -30,6 +34,10 @@
 #define NGX_HTTP_RT_BATCH_DATA     3
 #define NGX_HTTP_RT_BATCH_BASE64   4
 #define NGX_HTTP_RT_BATCH_MEMBERS  5
+
+/* yajl's buffer alone begins with 2k */
+#define NGX_HTTP_RT_BATCH_MEMORY   4096
+#define NGX_HTTP_RT_BATCH_ALIGN    16
 
 /* how much of an unknown member's name is told */
 #define NGX_HTTP_RT_BATCH_NAME     32
@@ -48,10 +56,21 @@ typedef struct {
 } ngx_http_rt_batch_ctx_t;
 
 
+typedef struct {
+    u_char                    *pos;
+    u_char                     start[NGX_HTTP_RT_BATCH_MEMORY]
+                                 __attribute__((aligned(
+                                     NGX_HTTP_RT_BATCH_ALIGN)));
+} ngx_http_rt_batch_memory_t;
+
+
 static int ngx_http_rt_batch_surrogates(const u_char *p, const u_char *last);
 static int ngx_http_rt_batch_hex(const u_char *p, const u_char *last);
 static int ngx_http_rt_batch_json(ngx_http_rt_batch_ctx_t *ctx,
     const u_char *p, size_t len);
+static void *ngx_http_rt_batch_malloc(void *data, size_t size);
+static void *ngx_http_rt_batch_realloc(void *data, void *p, size_t size);
+static void ngx_http_rt_batch_free(void *data, void *p);
 static void ngx_http_rt_batch_syntax(ngx_http_rt_batch_ctx_t *ctx,
     yajl_handle yajl);
 static int ngx_http_rt_batch_start_map(void *data);
@@ -223,14 +242,27 @@ static int
 ngx_http_rt_batch_json(ngx_http_rt_batch_ctx_t *ctx, const u_char *p,
     size_t len)
 {
-    yajl_handle  yajl;
-    yajl_status  rc;
+    yajl_handle                 yajl;
+    yajl_status                 rc;
+    yajl_alloc_funcs            alloc;
+    ngx_http_rt_batch_memory_t  memory;
 
-    yajl = yajl_alloc(&ngx_http_rt_batch_callbacks, NULL, ctx);
+    memory.pos = memory.start;
+
+    alloc.malloc = ngx_http_rt_batch_malloc;
+    alloc.realloc = ngx_http_rt_batch_realloc;
+    alloc.free = ngx_http_rt_batch_free;
+    alloc.ctx = &memory;
+
+    yajl = yajl_alloc(&ngx_http_rt_batch_callbacks, &alloc, ctx);
     if (yajl == NULL) {
         (void) ngx_http_rt_batch_error(ctx, "no memory");
         return -1;
     }
+
+    /* the line has been checked as a whole */
+
+    (void) yajl_config(yajl, yajl_dont_validate_strings, 1);
 
     rc = yajl_parse(yajl, p, len);
 
@@ -245,6 +277,73 @@ ngx_http_rt_batch_json(ngx_http_rt_batch_ctx_t *ctx, const u_char *p,
     yajl_free(yajl);
 
     return ctx->failed ? -1 : 0;
+}
+
+
+static void *
+ngx_http_rt_batch_malloc(void *data, size_t size)
+{
+    ngx_http_rt_batch_memory_t *memory = data;
+
+    u_char  *p;
+    size_t   all, left;
+
+    all = NGX_HTTP_RT_BATCH_ALIGN
+          + (size + NGX_HTTP_RT_BATCH_ALIGN - 1)
+            / NGX_HTTP_RT_BATCH_ALIGN * NGX_HTTP_RT_BATCH_ALIGN;
+
+    left = memory->start + NGX_HTTP_RT_BATCH_MEMORY - memory->pos;
+
+    if (all <= left) {
+        p = memory->pos;
+        memory->pos += all;
+
+    } else {
+        p = malloc(all);
+        if (p == NULL) {
+            return NULL;
+        }
+    }
+
+    memcpy(p, &size, sizeof(size_t));
+
+    return p + NGX_HTTP_RT_BATCH_ALIGN;
+}
+
+
+static void *
+ngx_http_rt_batch_realloc(void *data, void *p, size_t size)
+{
+    void    *new;
+    size_t   old;
+
+    new = ngx_http_rt_batch_malloc(data, size);
+
+    if (new && p) {
+        memcpy(&old, (u_char *) p - NGX_HTTP_RT_BATCH_ALIGN, sizeof(size_t));
+        memcpy(new, p, old < size ? old : size);
+
+        ngx_http_rt_batch_free(data, p);
+    }
+
+    return new;
+}
+
+
+static void
+ngx_http_rt_batch_free(void *data, void *p)
+{
+    ngx_http_rt_batch_memory_t *memory = data;
+
+    u_char  *start;
+
+    start = (u_char *) p - NGX_HTTP_RT_BATCH_ALIGN;
+
+    if (p && (start < memory->start
+              || start >= memory->start + NGX_HTTP_RT_BATCH_MEMORY))
+    {
+        free(start);
+    }
 }
 
 

@@ -407,7 +407,7 @@ ngx_http_rt_publish_batch(ngx_http_request_t *r,
 
     for (p = body->data, n = 1; p < last; p = end + 1, n++) {
 
-        end = ngx_strlchr(p, last, LF);
+        end = memchr(p, LF, last - p);
         if (end == NULL) {
             end = last;
         }
