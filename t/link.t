@@ -126,6 +126,35 @@ $d->start;
 ok(up(), 'back');
 
 
+# more than the daemon allows to wait: refused at once, memory does not grow
+
+my ($pid) = $rt->workers;
+$d->signal('STOP');
+@ws = map $rt->ws('/alone/a/ws?user=x', enveloped => 1, pid => $pid), 1 .. 40;
+for my $w (@ws) {
+    $w->write(join '', map RT::WebSocket::frame(1,
+        qq({"id":$_,"command":"bid","data":{"amount":1}})), 1 .. 256);
+}
+my $busy = sub {
+    return scalar map { grep { $_->{payload} =~ /"busy"/ } $_->{frames}->@* }
+        @ws;
+};
+ok(wait_for(sub { $busy->() == 40 * 256 - 8192 }), 'too many wait: busy')
+    or diag $busy->();
+my $c = $rt->conn(pid => $pid);
+$r = $c->ask('POST', '/auction/a/bid', [], '{"amount":1}');
+is($r->status, 503, '503 over HTTP');
+is($r->json->{error}, 'busy', 'and why');
+is($r->header('Retry-After'), 1, 'with Retry-After');
+$d->signal('CONT');
+ok(wait_for(sub {
+    return 40 * 256 == map { grep { $_->{payload} =~ /"error"/ }
+                             $_->{frames}->@* } @ws;
+}), 'each has its answer');
+is($c->ask('GET', '/auction/a/state')->status, 200, 'and there is room again');
+$_->close for $c, @ws;
+
+
 # restarted again and again under load, with subscribers; nginx's processes
 # die, too, and the configuration is reloaded
 
@@ -205,9 +234,6 @@ for my $sse (@sse) {
     my @versions = map json_of($_->{data})->{version}, $sse->items;
     is("@versions", join(' ', 1 .. $version), 'all events came, once, in order');
 }
-
-
-# silent for long: stopped, with the link open
 
 $d->stop;
 
