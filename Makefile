@@ -21,7 +21,8 @@ LIBS =		-Wl,--as-needed -lyajl -linih -lsodium -lhiredis -lz -lm \
 		-lpthread
 
 SANITIZE =	-fsanitize=address,undefined -fno-sanitize-recover=undefined
-ASAN_CFLAGS =	-g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 $(SANITIZE)
+ASAN_CFLAGS =	-g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
+		-DNGX_HTTP_RT_DIE=1 $(SANITIZE)
 
 # NAME, or COMMAND/NAME where the command may also come from elsewhere
 PACKAGES =	gcc libc6-dev nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
