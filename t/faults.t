@@ -1,0 +1,227 @@
+# A process dies in the middle of an append, at each point that has a name,
+# under load: what was acknowledged stays, what was half done is repaired, and
+# other processes' clients notice nothing.
+#
+# Only the build with sanitizers knows how to die.  RT_SEED repeats the load,
+# RT_DEATHS (3) is how often it dies at each point.
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use RT;
+use RT::Model;
+
+
+{
+    open my $so, '<:raw', RT::module() or plan(skip_all => 'no module');
+    local $/;
+    <$so> =~ /RT_DIE/ or plan(skip_all => 'a build that cannot be told to die');
+}
+
+my $seed = $ENV{RT_SEED} // (time ^ $$ << 8) & 0x7fff_ffff;
+my $deaths = $ENV{RT_DEATHS} // 3;
+note "RT_SEED=$seed";
+
+# in the order of an append; and within how many passages it happens
+
+my @points = (
+    [ add => 4 ], [ added => 4 ], [ key => 4 ], [ evict => 20 ],
+    [ floor => 20 ], [ evicted => 20 ], [ write => 30 ], [ written => 30 ],
+    [ commit => 20 ], [ committed => 20 ], [ prev => 20 ], [ next => 20 ],
+    [ last => 20 ], [ first => 5 ], [ seq => 20 ], [ linked => 20 ],
+    [ keyed => 4 ],
+);
+
+my $rt = RT->new(
+    workers => 3, zone => 'main 1m index=256k', listen => 'sndbuf=16k',
+    http => <<'EOF_H', server => 'location = /batch { realtime_publish m/**; }',
+    realtime_history count=100000;
+    realtime_drain 100ms;
+    client_max_body_size 1m;
+EOF_H
+);
+$rt->allow(qr/worker process \d+ exited on signal 9/);
+$rt->allow(qr/shared memory zone "main" was locked by/);
+
+my $m = RT::Model->new($rt, seed => $seed);
+my @topics = map { "m/$_" } qw(a b c/1 c/2);
+my ($point, $spared, $gate, $new) = ('', 0, 1, 0);
+my @again;
+
+sub body { return $m->text($m->rand(20) ? $m->rand(300) : $m->rand(8000)) }
+
+
+sub next_request {
+    return if $gate;
+    my $kind = $m->rand(10);
+
+    # one that had no answer is asked for again, with its key
+
+    if ($kind < 2 || $point =~ /key/) {
+        my ($pub) = grep { $_->{doubted} && !$_->{acked} } @again;
+        @again = grep { !$_->{acked} } @again;
+        if (!$pub) {
+            $pub = $m->message($m->pick(@topics), body());
+            $pub->{key} = "key $pub->{n}";
+            push @again, $pub;
+        }
+        return $m->repeat($pub);
+    }
+    if ($kind < 4) {
+        return $m->batch('/batch', map { $m->message($m->pick(@topics), body()) }
+                         0 .. $m->rand(8));
+    }
+    return $m->delete($m->pick(@topics)) if $kind == 4 && !$m->rand(20);
+
+    my $topic = $m->pick(@topics);
+    $topic = 'm/new/' . ++$new if $point =~ /add/;
+    $topic = 'm/few/' . $m->rand(60) if $point eq 'first';
+    return $m->single($topic, body());
+}
+
+
+# who was killed, by the log
+
+open my $log, '<', "$rt->{dir}/error.log" or die "error.log: $!";
+my ($died, %dead) = (0);
+
+sub died {
+    seek $log, 0, 1;
+    while (my $line = <$log>) {
+        next if $line !~ /process (\d+) exited on signal 9/;
+        $died++;
+        $dead{$1} = 1;
+    }
+    return $died;
+}
+
+
+my @transports = qw(sse websocket stream poll bare);
+$m->view($transports[$_], $_ % 2 ? '/sub/m/**' : '/sub/m/a,m/c/1',
+         $_ % 2 ? [ 'm/**' ] : [ 'm/a', 'm/c/1' ], rcvbuf => 4096) for 0 .. 4;
+$m->view($transports[$_], '/sub/m/b', [ 'm/b' ]) for 0 .. 4;
+
+my @publishers = map {
+    $m->publisher(next => \&next_request, avoid => sub ($pid) {
+        return $pid == $spared;
+    });
+} 1 .. 4;
+
+for (@points) {
+    ($point, my $most) = @$_;
+
+    $gate = 1;
+    wait_for(sub { !grep { !$_->idle } @publishers });
+    my $times = 1 + $m->rand($most);
+    ok($rt->reload(main => "env RT_DIE=$point:$times;"), "$point: reload");
+    $spared = ($rt->wait_workers)[-1];
+    $_->leave for @publishers;
+
+    my %quiet = map { $_ => $rt->client($_, '/sub/m/a', pid => $spared) }
+        qw(sse websocket stream);
+    my $before = died();
+    $gate = 0;
+    ok(wait_for(sub { died() >= $before + $deaths }), "$point: it died")
+        or diag 'died ', $died - $before, " times at $point:$times";
+    $gate = 1;
+    ok(wait_for(sub { !grep { !$_->idle } @publishers }),
+       "$point: publishers are answered");
+
+    # who comes first after a death repairs, and may come to the same point
+
+    died();
+    if ($dead{$spared}) {
+        note "$point: the spared one died of a repair";
+        like($point, qr/^(?:prev|next|last|first|seq)$/, "$point: linking");
+        $_->close for values %quiet;
+        next;
+    }
+
+    my @mine = grep { $_->{topic} eq 'm/a' } @{ $m->{acks} };
+    my $last = (sort { $a->{seq} <=> $b->{seq} } @mine)[-1];
+    for my $t (sort keys %quiet) {
+        my $c = $quiet{$t};
+        wait_for(sub {
+            return $c->ended || !$last
+                || (RT::seq($c->last_id) // 0) >= $last->{seq};
+        });
+        ok(!$c->ended, "$point: $t elsewhere goes on");
+        my @acks = map { { %$_, data => $_->{pub}{data} } } @mine;
+        my @faults = RT::Follower::check($c->{items}, $c->{open_id}, @acks);
+        is_deeply(\@faults, [], "$point: $t elsewhere has it all")
+            or diag explain [ @faults[0 .. 4] ];
+        $c->close;
+    }
+}
+
+# nobody dies any more; all must be in order
+
+$gate = 1;
+ok($rt->reload(main => ''), 'reload');
+$spared = 0;
+$_->leave for @publishers;
+($point, $gate) = ('', 0);
+my $at = @{ $m->{acks} };
+ok(wait_for(sub { @{ $m->{acks} } > $at + 100 }), 'publishing goes on');
+$m->settle(@topics);
+my @faults = $m->verdict;
+is_deeply(\@faults, [], 'all is accounted for')
+    or diag "RT_SEED=$seed", map { "\n$_" }
+        @faults[0 .. (@faults > 9 ? 9 : $#faults)];
+note died(), ' deaths, ', scalar @{ $m->{acks} }, " acknowledged, $m->{doubts}"
+    . ' in doubt, ', scalar @{ $m->{holes} }, ' without an owner';
+
+like($rt->log, qr/\[notice\].*repaired after the death of a process/,
+     'repairs are in the log');
+
+
+# The ring, read from its tail, and what the index says of each topic.
+
+my %held;
+my ($first, $id) = (undef, 'earliest');
+while (1) {
+    my $r = $rt->poll_now('/sub/m/**', $id);
+    my $list = $r->json // [];
+    last if !@$list;
+    push @{ $held{ $_->{topic} } }, $_ for grep { !$_->{gap} } @$list;
+    $first //= seq($list->[0]{id});
+    $id = $r->header('Realtime-Last-Id');
+}
+cmp_ok(scalar keys %held, '>=', 4, 'topics are held');
+
+my $status = $rt->status->{zones}{main};
+my $known = 0;
+my @bad;
+my %all = map { $_->{topic} => 1 } @{ $m->{pubs} };
+for my $topic (sort keys %all) {
+    my $r = $rt->get('/pub/' . RT::uri_escape($topic));
+    $known++ if $r->status == 200;
+    my @held = @{ $held{$topic} // [] };
+    next if !@held && $r->status == 404;
+
+    my $j = $r->json // {};
+    my $bytes = 0;
+    for my $message (@held) {
+        my $data = $message->{data};
+        utf8::encode($data);
+        $bytes += length $data;
+    }
+    my $want = @held ? "$held[0]{id} $held[-1]{id}" : '';
+    my $told = @held ? "$j->{first_id} $j->{last_id}" : '';
+    push @bad, "$topic: " . show($j) . ', not ' . @held . " $bytes $want"
+        if $j->{messages} != @held || $j->{bytes} != $bytes || $told ne $want;
+}
+is_deeply(\@bad, [], 'counts of all topics agree with what is there');
+cmp_ok($status->{topics}, '>=', $known, 'so does the number of topics');
+cmp_ok($status->{topics}, '<=', keys %all, 'which have all been published to');
+is($status->{messages_published}, $m->{high}, 'messages published');
+cmp_ok($status->{messages_evicted}, '<', $first, 'and evicted');
+cmp_ok($status->{ring_used_bytes}, '<=', $status->{ring_bytes}, 'ring bytes');
+ok(wait_for(sub {
+    my $s = $rt->status->{zones}{main}{subscribers};
+    return !grep { $_ } values %$s;
+}), 'no subscriber is left') or diag show($rt->status);
+
+RT->end;
