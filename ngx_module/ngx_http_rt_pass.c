@@ -9,6 +9,7 @@
  * Every refusal, ours or the daemon's, is {"error":"code","message":"..."}.
  */
 
+#include "ngx_http_rt.h"
 #include "ngx_http_rt_accept.h"
 #include "ngx_http_rt_json.h"
 #include "ngx_http_rt_pass.h"

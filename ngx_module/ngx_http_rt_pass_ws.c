@@ -11,6 +11,7 @@
  * gathered in one buffer, in front of which nothing else may go.
  */
 
+#include "ngx_http_rt.h"
 #include "ngx_http_rt_command.h"
 #include "ngx_http_rt_json.h"
 #include "ngx_http_rt_pass.h"

@@ -232,7 +232,8 @@ for my $sse (@sse) {
     }), 'the last event has come')
         or diag show(($sse->items)[-1]), $version;
     my @versions = map json_of($_->{data})->{version}, $sse->items;
-    is("@versions", join(' ', 1 .. $version), 'all events came, once, in order');
+    is("@versions", join(' ', 1 .. $version),
+       'all events came, once, in order');
 }
 
 $d->stop;
