@@ -1187,10 +1187,12 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && conf->publish == NULL && conf->subscribe == NULL) {
-
+    if (clcf->noname && conf->publish == NULL && conf->subscribe == NULL
+        && conf->pass == NULL)
+    {
         /* "if" and "limit_except" are still the same location */
 
+        conf->pass = prev->pass;
         conf->publish = prev->publish;
         conf->publish_zone = prev->publish_zone;
         conf->subscribe = prev->subscribe;
@@ -1198,12 +1200,14 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->subscribe_encoded = prev->subscribe_encoded;
     }
 
-    if (conf->publish == NULL && conf->subscribe == NULL) {
-        return NGX_CONF_OK;
+    if (clcf->lmt_excpt && clcf->handler == NULL
+        && (conf->publish || conf->subscribe || conf->pass))
+    {
+        clcf->handler = ngx_http_rt_handler;
     }
 
-    if (clcf->lmt_excpt && clcf->handler == NULL) {
-        clcf->handler = ngx_http_rt_handler;
+    if (conf->publish == NULL && conf->subscribe == NULL) {
+        return NGX_CONF_OK;
     }
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_realtime_module);
