@@ -256,7 +256,7 @@ ngx_http_rt_events_over(ngx_http_rt_events_t *e, const rt_wire_frame_t *f,
         return;
     }
 
-    /* an empty journal behind it, or events that are no longer kept */
+    /* what it wants next is no longer kept */
 
     body = rt_wire_string(f, RT_WIRE_F_BODY);
 

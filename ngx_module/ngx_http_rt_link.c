@@ -82,6 +82,8 @@ static void ngx_http_rt_link_compact(ngx_http_rt_link_buf_t *b);
 static void ngx_http_rt_link_flush(ngx_event_t *ev);
 static void ngx_http_rt_link_write(ngx_event_t *wev);
 
+static ngx_int_t ngx_http_rt_link_takes(ngx_http_rt_link_t *link, size_t size,
+    ngx_uint_t stream);
 static size_t ngx_http_rt_link_size(const ngx_http_rt_ask_t *ask);
 static u_char *ngx_http_rt_link_put(u_char *p, rt_wire_field_e tag,
     const ngx_str_t *s);
@@ -546,31 +548,19 @@ ngx_int_t
 ngx_http_rt_link_ask(ngx_http_rt_link_t *link, ngx_http_rt_call_t *call,
     const ngx_http_rt_ask_t *ask)
 {
-    size_t       size, waiting;
+    size_t       size;
     u_char      *p, *start;
+    ngx_int_t    rc;
     ngx_uint_t   stream;
 
     call->link = NULL;
 
-    if (link->state != NGX_HTTP_RT_LINK_S_UP
-        && (link->state != NGX_HTTP_RT_LINK_S_HELLO || link->failures))
-    {
-        return NGX_HTTP_RT_LINK_DOWN;
-    }
-
     size = ngx_http_rt_link_size(ask);
-    waiting = link->out.last - link->out.pos;
     stream = (ask->type == RT_WIRE_SUBSCRIBE);
 
-    if (size > link->frame_max) {
-        return NGX_HTTP_RT_LINK_LARGE;
-    }
-
-    if (waiting + size > NGX_HTTP_RT_LINK_OUT_MAX
-        || (stream ? link->nsubscriptions >= NGX_HTTP_RT_LINK_STREAMS
-                   : link->owed >= link->inflight))
-    {
-        return NGX_HTTP_RT_LINK_BUSY;
+    rc = ngx_http_rt_link_takes(link, size, stream);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     start = ngx_http_rt_link_reserve(link, size);
@@ -585,7 +575,7 @@ ngx_http_rt_link_ask(ngx_http_rt_link_t *link, ngx_http_rt_call_t *call,
     call->node.key = link->ids + stream;
     call->link = link;
     call->type = ask->type;
-    call->at = link->sent + waiting;
+    call->at = link->sent + (link->out.last - link->out.pos);
 
     ngx_rbtree_insert(&link->calls, &call->node);
 
@@ -614,6 +604,33 @@ ngx_http_rt_link_ask(ngx_http_rt_link_t *link, ngx_http_rt_call_t *call,
         call->timer.log = ngx_cycle->log;
 
         ngx_add_timer(&call->timer, ask->timeout);
+    }
+
+    return NGX_OK;
+}
+
+
+/* whether a question may be asked now */
+
+static ngx_int_t
+ngx_http_rt_link_takes(ngx_http_rt_link_t *link, size_t size,
+    ngx_uint_t stream)
+{
+    if (link->state != NGX_HTTP_RT_LINK_S_UP
+        && (link->state != NGX_HTTP_RT_LINK_S_HELLO || link->failures))
+    {
+        return NGX_HTTP_RT_LINK_DOWN;
+    }
+
+    if (size > link->frame_max) {
+        return NGX_HTTP_RT_LINK_LARGE;
+    }
+
+    if (link->out.last - link->out.pos + size > NGX_HTTP_RT_LINK_OUT_MAX
+        || (stream ? link->nsubscriptions >= NGX_HTTP_RT_LINK_STREAMS
+                   : link->owed >= link->inflight))
+    {
+        return NGX_HTTP_RT_LINK_BUSY;
     }
 
     return NGX_OK;

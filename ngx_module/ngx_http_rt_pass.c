@@ -45,6 +45,8 @@ static void ngx_http_rt_pass_answered(ngx_http_rt_call_t *call,
     const rt_wire_frame_t *f, ngx_uint_t status);
 static ngx_int_t ngx_http_rt_pass_number(ngx_http_request_t *r,
     const char *name, const char *fmt, uint64_t n);
+static ngx_int_t ngx_http_rt_pass_query(ngx_http_request_t *r,
+    ngx_http_rt_pass_ctx_t *ctx);
 static ngx_uint_t ngx_http_rt_pass_upgrade(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_rt_pass_stream(ngx_http_request_t *r);
 static void ngx_http_rt_pass_cleanup(void *data);
@@ -195,7 +197,6 @@ ngx_int_t
 ngx_http_rt_pass(ngx_http_request_t *r)
 {
     ngx_int_t                 rc;
-    ngx_uint_t                stream;
     ngx_http_rt_ctx_t        *rctx;
     ngx_http_rt_pass_ctx_t   *ctx;
     ngx_http_rt_loc_conf_t   *rlcf;
@@ -272,9 +273,22 @@ ngx_http_rt_pass(ngx_http_request_t *r)
                                       "this method is not for this place");
     }
 
+    return ngx_http_rt_pass_query(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_rt_pass_query(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               stream;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
     rc = ngx_http_rt_pass_ask(r, &ctx->ask, &ctx->link);
     if (rc != NGX_OK) {
-        return (rc == NGX_DONE) ? rctx->rc : rc;
+        return (rc == NGX_DONE) ? ngx_http_rt_ctx(r)->rc : rc;
     }
 
     stream = ngx_http_rt_pass_stream(r);
@@ -289,14 +303,14 @@ ngx_http_rt_pass(ngx_http_request_t *r)
         return ngx_http_rt_subscribe(r);
     }
 
-    ctx->ask.type = RT_WIRE_QUERY;
-    ctx->ask.args = r->args;
-
     if (r->args.len > RT_WIRE_ARGS_MAX) {
         return ngx_http_rt_pass_error(r, NGX_HTTP_BAD_REQUEST,
                                       "bad_argument",
                                       "the arguments are too long");
     }
+
+    ctx->ask.type = RT_WIRE_QUERY;
+    ctx->ask.args = r->args;
 
     rc = ngx_http_rt_pass_send(r, ctx);
 
