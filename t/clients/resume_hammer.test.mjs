@@ -176,17 +176,28 @@ class WsClient extends Client {
 class FetchClient extends Client {
     async connect(connection) {
         const abort = new AbortController();
-
-        connection.cut = () => abort.abort();
+        const cut = new Promise((done) => {
+            connection.cut = () => {
+                abort.abort();
+                done();
+            };
+        });
 
         try {
-            const r = await fetch(this.url, {
+            const r = await Promise.race([cut, fetch(this.url, {
                 signal: abort.signal,
                 headers: { 'Accept': this.accept, 'Last-Event-ID': this.last }
-            });
+            })]);
+
+            if (!r) {
+                return;
+            }
 
             assert.equal(r.status, 200);
-            await this.read(r, connection);
+            const reading = this.read(r, connection);
+
+            reading.catch(() => {});
+            await Promise.race([cut, reading]);
 
         } catch (e) {
             if (e.name !== 'AbortError' && !(e instanceof TypeError)) {

@@ -28,7 +28,8 @@ my $json = JSON::PP->new->utf8->canonical;
 
 sub new ($class, $rt, %o) {
     return bless {
-        rt => $rt, state => ($o{seed} // 0) % 2 ** 31 + 1, churn => $o{churn}, pubs => [],
+        rt => $rt, state => ($o{seed} // 0) % 2 ** 31 + 1,
+        churn => $o{churn}, pubs => [],
         acks => [], at => {}, faults => [], views => [], publishers => [],
         sent => 0, doubts => 0, empty_doubts => 0, empties => {}, high => 0,
     }, $class;
@@ -145,7 +146,8 @@ sub _line ($pub) {
 
 
 sub delete ($self, $topic) {
-    return { topic => $topic, method => 'DELETE', uri => '/pub/' . RT::uri_escape($topic),
+    return { topic => $topic, method => 'DELETE',
+             uri => '/pub/' . RT::uri_escape($topic),
              headers => [], body => undef, pubs => [] };
 }
 
