@@ -60,7 +60,8 @@ fuzzers :=	$(basename $(notdir $(wildcard t/fuzz/*.c)))
 
 .DELETE_ON_ERROR:
 .PHONY:		all help module asan unit asan-unit fuzzers force
-.PHONY:		run install uninstall bench clean packages test-packages
+.PHONY:		run install uninstall bench bench-worker clean
+.PHONY:		packages test-packages
 .PHONY:		test check check-asan check-clang check-static check-1.26 fuzz
 .PHONY:		clients nginx-1.26
 
@@ -80,7 +81,8 @@ help:
 	@echo "make check-static compiles the module into nginx"
 	@echo "make check-1.26   a few tests with the nginx of Debian 13"
 	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser"
-	@echo "make bench        measures"
+	@echo "make bench        measures the module beside nchan and a bare loop"
+	@echo "make bench-worker measures the daemon beside Redis and PostgreSQL"
 	@echo
 	@echo "CC=clang, CFLAGS=..., BUILD=directory, V=1 do what one expects"
 
@@ -306,7 +308,10 @@ t/clients/node_modules/.package-lock.json: t/clients/package-lock.json
 	@touch $@
 
 bench:		all
-	$(if $(wildcard t/bench/run),t/bench/run,@echo "no t/bench/run yet")
+	t/bench/run
+
+bench-worker:	all
+	t/bench/worker $(BUILD)
 
 
 # Using it.
