@@ -82,7 +82,7 @@ for my $round (0 .. $kills) {
     my $c = $w->connect;
     my $hello = $c->hello(zone => 'main', zone_epoch => 7,
         $zone{epoch} ? %zone : ());
-    BAIL_OUT('no hello: ' . $w->log_text) if !$hello;
+    die 'no hello: ' . $w->log_text if !$hello;
     $zone{epoch} = $hello->{epoch};
 
     if ($round == 0) {

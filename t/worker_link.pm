@@ -181,9 +181,12 @@ sub frames ($self, $wait = 0) {
     while (1) {
         $self->flush;
         my $n = sysread $self->{s}, $self->{in}, 262144, length $self->{in};
+        my $error = defined $n ? 0 : $! + 0;
         push @frames, worker_link::parse(\$self->{in});
         return \@frames if @frames;
-        if (!defined $n && $! != EAGAIN && $! != EINTR or defined $n && !$n) {
+        if ($error && $error != EAGAIN && $error != EINTR
+            or defined $n && !$n)
+        {
             return undef;
         }
         my $left = $until - time;
