@@ -70,9 +70,9 @@ sub next_request {
         return $m->repeat($pub);
     }
     if ($kind < 4) {
-        return $m->batch('/batch',
-                         map { $m->message($m->pick(@topics), body()) }
-                         0 .. $m->rand(8));
+        my @pubs = map { $m->message($m->pick(@topics), body()) }
+            0 .. $m->rand(8);
+        return $m->batch('/batch', @pubs);
     }
     return $m->delete($m->pick(@topics)) if $kind == 4 && !$m->rand(20);
 

@@ -129,7 +129,7 @@ sub happen ($m, $rt, $did) {
     my $what = $kind < 35 ? 'stall' : $kind < 65 ? 'drop'
              : $kind < 75 ? 'fresh' : $kind < 82 ? 'rewind'
              : $kind < 86 ? 'earliest' : $kind < 89 ? 'strange'
-             : $kind < 97 ? 'kill' : 'reload';
+             : $kind < 94 ? 'kill' : $kind < 96 ? 'reload' : 'nothing';
     my $id = $v->old_id;
 
     if ($what eq 'kill') {
@@ -142,7 +142,7 @@ sub happen ($m, $rt, $did) {
         kill 'HUP', $rt->{pid};
 
     } elsif ($what eq 'stall') {
-        $v->stall($m->rand(700) / 1000);
+        $v->stall($m->rand(10) ? $m->rand(700) / 1000 : 1.5);
 
     } elsif ($what eq 'drop') {
         $v->drop;
@@ -150,7 +150,7 @@ sub happen ($m, $rt, $did) {
     } elsif ($what eq 'fresh') {
         $v->drop(fresh => 1);
 
-    } elsif ($v->{bare} || $v->{conflated}) {
+    } elsif ($what eq 'nothing' || $v->{bare} || $v->{conflated}) {
         return;
 
     } elsif ($what eq 'rewind') {

@@ -29,9 +29,9 @@ my $json = JSON::PP->new->utf8->canonical;
 sub new ($class, $rt, %o) {
     return bless {
         rt => $rt, state => ($o{seed} // 0) % 2 ** 31 + 1,
-        churn => $o{churn}, pubs => [],
-        acks => [], at => {}, faults => [], views => [], publishers => [],
-        sent => 0, doubts => 0, empty_doubts => 0, empties => {}, high => 0,
+        churn => $o{churn}, views => [], publishers => [], faults => [],
+        pubs => [], acks => [], at => {}, empties => {}, sent => 0, high => 0,
+        doubts => 0, empty_doubts => 0,
     }, $class;
 }
 
@@ -146,9 +146,10 @@ sub _line ($pub) {
 
 
 sub delete ($self, $topic) {
-    return { topic => $topic, method => 'DELETE',
-             uri => '/pub/' . RT::uri_escape($topic),
-             headers => [], body => undef, pubs => [] };
+    return {
+        method => 'DELETE', uri => '/pub/' . RT::uri_escape($topic),
+        topic => $topic, headers => [], body => undef, pubs => [],
+    };
 }
 
 
