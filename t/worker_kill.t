@@ -79,10 +79,17 @@ sub take ($c, $frames) {
 
 for my $round (0 .. $kills) {
     $w->start;
-    my $c = $w->connect;
-    my $hello = $c->hello(zone => 'main', zone_epoch => 7,
-        $zone{epoch} ? %zone : ());
-    die 'no hello: ' . $w->log_text if !$hello;
+
+    # a child of the dead one may hold its socket for a moment
+
+    my ($c, $hello);
+    my $give_up = time + 20;
+    while (!$hello) {
+        die 'no hello: ' . $w->log_text if time > $give_up;
+        $c = $w->connect;
+        $hello = $c->hello(zone => 'main', zone_epoch => 7,
+            $zone{epoch} ? %zone : ());
+    }
     $zone{epoch} = $hello->{epoch};
 
     if ($round == 0) {
