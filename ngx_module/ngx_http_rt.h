@@ -410,6 +410,7 @@ typedef struct {
     unsigned                       has_id:1;
     unsigned                       has_subscribers:1;
     unsigned                       subscribed:1;
+    unsigned                       body:1;  /* there was one, discarded */
 } ngx_http_rt_ctx_t;
 
 

@@ -86,6 +86,8 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ctx->body = (r->headers_in.content_length_n > 0 || r->headers_in.chunked);
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;

@@ -99,7 +99,9 @@ ngx_http_rt_ws_check(ngx_http_request_t *r)
                                         "WebSocket needs HTTP/1.1");
     }
 
-    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked
+        || ngx_http_rt_ctx(r)->body)
+    {
         return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
                                      "a WebSocket handshake has no body");
     }
