@@ -99,7 +99,8 @@ typedef struct {
 } ngx_http_rt_gap_t;
 
 
-/* a process's place in a zone; only its process writes, but for "rung" */
+/* a process's place in a zone; as long as it lives, only its process writes, */
+/* but for "rung" */
 
 typedef struct {
     ngx_atomic_t                   rung;    /* its bell has been */
@@ -159,6 +160,7 @@ struct ngx_http_rt_zone_s {
     ngx_event_t                    pace;
 
     ngx_event_t                    event;   /* delivery */
+    ngx_event_t                    housekeeping;
 };
 
 
@@ -430,6 +432,7 @@ void ngx_http_rt_zone_unlock(ngx_http_rt_zone_t *zone);
 ngx_int_t ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone,
     ngx_cycle_t *cycle);
 void ngx_http_rt_zone_exit_process(ngx_http_rt_zone_t *zone);
+ngx_uint_t ngx_http_rt_zone_reap(ngx_http_rt_zone_t *zone);
 ngx_int_t ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
     ngx_http_rt_message_t *messages, ngx_uint_t n,
     ngx_http_rt_cell_key_t *key, ngx_http_rt_presence_t *p);

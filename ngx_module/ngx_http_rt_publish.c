@@ -831,6 +831,8 @@ ngx_http_rt_publish_tell(ngx_http_request_t *r, ngx_str_t *topic)
 
     hash = ngx_http_rt_hash(topic->data, topic->len);
 
+    (void) ngx_http_rt_zone_reap(zone);
+
     ngx_http_rt_zone_lock(zone);
 
     cell = ngx_http_rt_topic_find(store, topic->data, topic->len, hash);

@@ -216,6 +216,8 @@ ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone, ngx_http_rt_status_t *st)
 
     st->zone = zone;
 
+    (void) ngx_http_rt_zone_reap(zone);
+
     ngx_http_rt_zone_lock(zone);
 
     st->epoch = store->epoch;

@@ -138,15 +138,18 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_rt_zone_lock(zone);
+    do {
+        ngx_http_rt_zone_lock(zone);
 
-    rc = ngx_http_rt_subscribe_enter(s);
+        rc = ngx_http_rt_subscribe_enter(s);
 
-    if (rc == NGX_OK) {
-        ngx_http_rt_subscribe_start(s, &from);
-    }
+        if (rc == NGX_OK) {
+            ngx_http_rt_subscribe_start(s, &from);
+        }
 
-    ngx_http_rt_zone_unlock(zone);
+        ngx_http_rt_zone_unlock(zone);
+
+    } while (rc != NGX_OK && ngx_http_rt_zone_reap(zone));
 
     if (rc != NGX_OK) {
         ngx_http_rt_subscribe_undo(s);

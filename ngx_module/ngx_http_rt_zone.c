@@ -7,8 +7,9 @@
  * size of the index, it is a new zone with a new epoch.
  *
  * A process has the slot of its place in the master's table, so no two living
- * processes share one, whatever cycle they are of.  What the slot's former
- * owner left in the index is taken out when the next one begins.
+ * processes share one, whatever cycle they are of.  What a dead process left in
+ * the index is taken out by the next owner of its slot, or by another process:
+ * now and then, and before anybody is refused for want of room.
  *
  * "busy" is set while the mutex is held.  Who finds it set has got the mutex
  * from a dead process and repairs first.
@@ -29,13 +30,18 @@
 /* cells swept between two releases of the mutex */
 #define NGX_HTTP_RT_ZONE_SWEEP     4096
 
+/* ms between two looks for processes that have died */
+#define NGX_HTTP_RT_ZONE_REAP      10000
+
 
 static ngx_int_t ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone,
     ngx_log_t *log);
 static ngx_http_rt_zone_t *ngx_http_rt_zone_before(ngx_str_t *name,
     size_t *size);
-static void ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone, ngx_uint_t slot);
+static ngx_int_t ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone,
+    ngx_http_rt_slot_t *slot, ngx_pid_t pid);
+static void ngx_http_rt_zone_housekeeping(ngx_event_t *ev);
 
 
 /* realtime_zone name size [index=size] */
@@ -314,8 +320,6 @@ ngx_http_rt_zone_unlock(ngx_http_rt_zone_t *zone)
 ngx_int_t
 ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone, ngx_cycle_t *cycle)
 {
-    ngx_pid_t            pid;
-    ngx_uint_t           i;
     ngx_http_rt_slot_t  *slot;
 
     zone->event.data = zone;
@@ -324,39 +328,36 @@ ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone, ngx_cycle_t *cycle)
 
     ngx_http_rt_pace_init(zone, cycle->log);
 
-    i = ngx_process_slot;
-
-    if (i >= NGX_HTTP_RT_SLOTS) {
+    if (ngx_process_slot >= NGX_HTTP_RT_SLOTS) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "more than %d processes, no subscriber can be served "
                       "in this one", NGX_HTTP_RT_SLOTS);
         return NGX_OK;
     }
 
-    slot = &zone->sh->slots[i];
+    slot = &zone->sh->slots[ngx_process_slot];
+
+    ngx_http_rt_zone_lock(zone);
 
     ngx_memzero(slot->subscribers, sizeof(slot->subscribers));
     slot->rung = 0;
     slot->pid = ngx_pid;
 
+    ngx_http_rt_zone_unlock(zone);
+
     zone->slot = slot;
-    zone->bit = (uint64_t) 1 << i % 64;
+    zone->bit = (uint64_t) 1 << ngx_process_slot % 64;
 
-    ngx_http_rt_zone_sweep(zone, i);
+    (void) ngx_http_rt_zone_sweep(zone, slot, ngx_pid);
+    (void) ngx_http_rt_zone_reap(zone);
 
-    /* others may have died without a successor */
+    if (ngx_process == NGX_PROCESS_WORKER) {
+        zone->housekeeping.data = zone;
+        zone->housekeeping.handler = ngx_http_rt_zone_housekeeping;
+        zone->housekeeping.log = cycle->log;
+        zone->housekeeping.cancelable = 1;
 
-    for (i = 0; i < NGX_HTTP_RT_SLOTS; i++) {
-        slot = &zone->sh->slots[i];
-        pid = slot->pid;
-
-        if (pid && pid != ngx_pid && kill(pid, 0) == -1
-            && ngx_errno == NGX_ESRCH)
-        {
-            ngx_http_rt_zone_sweep(zone, i);
-            ngx_memzero(slot->subscribers, sizeof(slot->subscribers));
-            slot->pid = 0;
-        }
+        ngx_add_timer(&zone->housekeeping, NGX_HTTP_RT_ZONE_REAP);
     }
 
     return NGX_OK;
@@ -370,7 +371,7 @@ ngx_http_rt_zone_exit_process(ngx_http_rt_zone_t *zone)
         return;
     }
 
-    ngx_http_rt_zone_sweep(zone, zone->slot - zone->sh->slots);
+    (void) ngx_http_rt_zone_sweep(zone, zone->slot, ngx_pid);
 
     ngx_memzero(zone->slot->subscribers, sizeof(zone->slot->subscribers));
     zone->slot->pid = 0;
@@ -379,7 +380,56 @@ ngx_http_rt_zone_exit_process(ngx_http_rt_zone_t *zone)
 
 
 static void
-ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone, ngx_uint_t slot)
+ngx_http_rt_zone_housekeeping(ngx_event_t *ev)
+{
+    (void) ngx_http_rt_zone_reap(ev->data);
+
+    ngx_add_timer(ev, NGX_HTTP_RT_ZONE_REAP);
+}
+
+
+/* frees the slots of dead processes, and returns how many */
+
+ngx_uint_t
+ngx_http_rt_zone_reap(ngx_http_rt_zone_t *zone)
+{
+    ngx_pid_t            pid;
+    ngx_uint_t           i, n;
+    ngx_http_rt_slot_t  *slot;
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_RT_SLOTS; i++) {
+        slot = &zone->sh->slots[i];
+        pid = slot->pid;
+
+        if (pid == 0 || pid == ngx_pid || kill(pid, 0) == 0
+            || ngx_errno != NGX_ESRCH
+            || ngx_http_rt_zone_sweep(zone, slot, pid) != NGX_OK)
+        {
+            continue;
+        }
+
+        ngx_http_rt_zone_lock(zone);
+
+        if (slot->pid == pid) {
+            ngx_memzero(slot->subscribers, sizeof(slot->subscribers));
+            slot->pid = 0;
+            n++;
+        }
+
+        ngx_http_rt_zone_unlock(zone);
+    }
+
+    return n;
+}
+
+
+/* NGX_DECLINED: the slot has another owner now, who sweeps by itself */
+
+static ngx_int_t
+ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone, ngx_http_rt_slot_t *slot,
+    ngx_pid_t pid)
 {
     uint32_t  next;
 
@@ -388,12 +438,20 @@ ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone, ngx_uint_t slot)
     do {
         ngx_http_rt_zone_lock(zone);
 
-        next = ngx_http_rt_index_sweep(&zone->sh->store.index, slot, next,
+        if (slot->pid != pid) {
+            ngx_http_rt_zone_unlock(zone);
+            return NGX_DECLINED;
+        }
+
+        next = ngx_http_rt_index_sweep(&zone->sh->store.index,
+                                       slot - zone->sh->slots, next,
                                        NGX_HTTP_RT_ZONE_SWEEP);
 
         ngx_http_rt_zone_unlock(zone);
 
     } while (next);
+
+    return NGX_OK;
 }
 
 
@@ -420,13 +478,16 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
         messages[i].epoch = zone->sh->store.epoch;
     }
 
-    ngx_http_rt_zone_lock(zone);
+    do {
+        ngx_http_rt_zone_lock(zone);
 
-    rc = key ? ngx_http_rt_topic_append_once(&zone->sh->store, messages, n, p,
-                                             key)
-             : ngx_http_rt_topic_append(&zone->sh->store, messages, n, p);
+        rc = key ? ngx_http_rt_topic_append_once(&zone->sh->store, messages, n,
+                                                 p, key)
+                 : ngx_http_rt_topic_append(&zone->sh->store, messages, n, p);
 
-    ngx_http_rt_zone_unlock(zone);
+        ngx_http_rt_zone_unlock(zone);
+
+    } while (rc == NGX_HTTP_RT_TOPIC_FULL && ngx_http_rt_zone_reap(zone));
 
     if (rc == NGX_HTTP_RT_TOPIC_OK) {
         ngx_http_rt_bell_ring(zone, p);
