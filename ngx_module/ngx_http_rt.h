@@ -272,16 +272,22 @@ typedef struct {
 
 
 typedef struct {
+    ngx_uint_t                     n;
+    ngx_http_rt_bound_t           *elts;    /* by cell */
+} ngx_http_rt_bounds_t;
+
+
+typedef struct {
     uint64_t                       pos;     /* or POS_LOOK: by the cursor */
     uint64_t                       seq;     /* the bounds serve up to here */
     uint64_t                       end;     /* of the ring when it came */
-    ngx_uint_t                     nbounds;
-    ngx_http_rt_bound_t           *bounds;  /* by cell */
+    ngx_atomic_uint_t              deletes; /* of the zone when it came */
+    ngx_http_rt_bounds_t           bounds;
     ngx_http_rt_history_t          history;
     unsigned                       gaps:1;  /* to be looked for first */
-    unsigned                       silent:1;  /* and not to be told */
-    unsigned                       live:1;  /* has been: what it loses */
-} ngx_http_rt_scan_t;                       /* from now on is "lagged" */
+    unsigned                       silent:1;  /* of what was gone before */
+    unsigned                       live:1;  /* its start is over: what it */
+} ngx_http_rt_scan_t;                       /* loses is "lagged" */
 
 
 /* of a subscriber with realtime_conflate or realtime_debounce */

@@ -6,7 +6,10 @@
  * instead, which knows of each topic how far back it reaches: at the start,
  * when the ring has overtaken the reader, and after a DELETE.  What a topic
  * has lost or history does not allow is told, and kept as a bound of what may
- * still be in the ring and is not to be delivered.
+ * still be in the ring and is not to be delivered, nor told again.
+ *
+ * Who came without an id has claimed nothing: what was gone before it came is
+ * bounded and not told.  What is taken from it later is.
  */
 
 #include "ngx_http_rt.h"
@@ -25,19 +28,24 @@
 
 typedef struct {
     ngx_http_rt_bound_t     bound;
-    ngx_uint_t              reason;
+    uint64_t                had;        /* or was told of before */
+    ngx_uint_t              reason;     /* NONE: nothing new is lost */
     ngx_str_t               name;
     u_char                  text[NGX_HTTP_RT_TOPIC_MAX];
 } ngx_http_rt_scan_found_t;
 
 
-static void ngx_http_rt_scan_live(ngx_http_rt_subscriber_t *s);
 static ngx_int_t ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t **b);
 static uint32_t ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s,
-    uint32_t from, ngx_http_rt_scan_found_t *found, ngx_uint_t *n);
-static ngx_int_t ngx_http_rt_scan_bound(ngx_http_rt_scan_t *scan,
+    const ngx_http_rt_bounds_t *before, uint32_t from,
+    ngx_http_rt_scan_found_t *found, ngx_uint_t *n);
+static ngx_uint_t ngx_http_rt_scan_silent(ngx_http_rt_subscriber_t *s,
+    ngx_uint_t reason);
+static ngx_int_t ngx_http_rt_scan_bound(ngx_http_rt_bounds_t *bounds,
     ngx_http_rt_bound_t *bound);
+static uint64_t ngx_http_rt_scan_bound_of(const ngx_http_rt_bounds_t *bounds,
+    uint32_t cell, uint64_t id);
 static ngx_uint_t ngx_http_rt_scan_match(ngx_http_rt_subscriber_t *s,
     u_char *name, size_t len);
 static ngx_uint_t ngx_http_rt_scan_excluded(ngx_http_rt_scan_t *scan,
@@ -72,7 +80,7 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
         /* what has been overwritten may have been for this one */
 
-        if (scan->live && !scan->silent
+        if (scan->live && s->pace == NULL
             && zone->sh->store.evicted > s->cursor)
         {
             scan->gaps = 1;
@@ -100,8 +108,6 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
         if (rc == NGX_HTTP_RT_RING_END) {
 
             s->cursor = ngx_max(s->cursor, ngx_max(zone->seq, s->came_at));
-
-            ngx_http_rt_scan_live(s);
 
             return NGX_OK;
         }
@@ -146,7 +152,6 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
         if (rc == NGX_HTTP_RT_RING_LAPPED) {
             scan->pos = NGX_HTTP_RT_POS_LOOK;
             scan->gaps = !s->pace;
-            ngx_http_rt_scan_live(s);
 
             return NGX_AGAIN;
         }
@@ -162,55 +167,45 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 }
 
 
-/* its start is over: history does not matter, and what it loses is told */
-
-static void
-ngx_http_rt_scan_live(ngx_http_rt_subscriber_t *s)
-{
-    ngx_http_rt_scan_t  *scan;
-
-    scan = s->scan;
-
-    scan->live = 1;
-    scan->silent = (s->pace != NULL);
-}
-
-
-/* what is lost of all topics that match, between the cursor and their start */
+/* what is lost of all topics that match, and has not been told before */
 
 static ngx_int_t
 ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 {
-    uint32_t                   cell;
-    uint64_t                   most, to, cursor;
-    ngx_int_t                  rc;
-    ngx_str_t                 *name;
-    ngx_uint_t                 i, n, told;
-    ngx_http_rt_scan_t        *scan;
-    ngx_http_rt_index_t       *index;
-    ngx_http_rt_scan_found_t   found[NGX_HTTP_RT_SCAN_FOUND];
+    uint32_t                     cell;
+    uint64_t                     most, to, cursor;
+    ngx_int_t                    rc;
+    ngx_str_t                   *name;
+    ngx_uint_t                   i, n, told;
+    ngx_http_rt_scan_t          *scan;
+    ngx_http_rt_index_t         *index;
+    ngx_http_rt_bounds_t         before;
+    ngx_http_rt_scan_found_t    found[NGX_HTTP_RT_SCAN_FOUND];
+    ngx_http_rt_subscription_t  *sub;
 
     scan = s->scan;
     index = &s->zone->sh->store.index;
     cursor = s->cursor;
 
-    if (scan->bounds) {
-        ngx_free(scan->bounds);
-        scan->bounds = NULL;
-        scan->nbounds = 0;
-    }
+    before = scan->bounds;
+    ngx_memzero(&scan->bounds, sizeof(ngx_http_rt_bounds_t));
 
     told = 0;
     most = 0;
     cell = 1;
 
     do {
-        cell = ngx_http_rt_scan_cells(s, cell, found, &n);
+        cell = ngx_http_rt_scan_cells(s, &before, cell, found, &n);
 
         for (i = 0; i < n; i++) {
 
-            if (ngx_http_rt_scan_bound(scan, &found[i].bound) != NGX_OK) {
-                return NGX_ERROR;
+            rc = ngx_http_rt_scan_bound(&scan->bounds, &found[i].bound);
+            if (rc != NGX_OK) {
+                goto done;
+            }
+
+            if (found[i].reason == NGX_HTTP_RT_GAP_NONE) {
+                continue;
             }
 
             if (s->came || told == NGX_HTTP_RT_SCAN_BOUNDS) {
@@ -218,36 +213,41 @@ ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
                 continue;
             }
 
-            if (scan->silent) {
+            if (ngx_http_rt_scan_silent(s, found[i].reason)) {
                 continue;
             }
 
             told++;
 
-            rc = ngx_http_rt_catchup_gap(s, b, &found[i].name, cursor,
+            rc = ngx_http_rt_catchup_gap(s, b, &found[i].name, found[i].had,
                                          found[i].bound.seq, found[i].reason);
             if (rc != NGX_OK) {
-                return rc;
+                goto done;
             }
         }
 
     } while (cell);
 
-    for (i = 0; i < s->nsubscriptions && !scan->silent; i++) {
-        name = &s->subscriptions[i].audience->name;
+    for (i = 0; i < s->nsubscriptions; i++) {
+        sub = &s->subscriptions[i];
+        name = &sub->audience->name;
 
         /* topics that the index has given up meanwhile */
 
         to = ngx_max(most, ngx_http_rt_index_forgotten_match(index, name->data,
                                                              name->len));
 
-        if (!s->subscriptions[i].audience->wild && s->came == NULL) {
-            to = ngx_http_rt_index_forgotten(index,
-                                             s->subscriptions[i].audience
-                                             ->hash);
+        if (!sub->audience->wild && s->came == NULL) {
+            to = ngx_http_rt_index_forgotten(index, sub->audience->hash);
         }
 
-        if (s->came == NULL && to <= cursor) {
+        if (s->came == NULL && to <= ngx_max(cursor, sub->seq)) {
+            continue;
+        }
+
+        sub->seq = to;
+
+        if (ngx_http_rt_scan_silent(s, NGX_HTTP_RT_GAP_EVICTED)) {
             continue;
         }
 
@@ -255,24 +255,34 @@ ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
                                      s->came ? NGX_HTTP_RT_GAP_EPOCH
                                              : NGX_HTTP_RT_GAP_EVICTED);
         if (rc != NGX_OK) {
-            return rc;
+            goto done;
         }
     }
 
     s->came = NULL;
     scan->seq = s->zone->sh->store.ring.seq;
+    scan->live = 1;
 
-    return NGX_OK;
+    rc = NGX_OK;
+
+done:
+
+    if (before.elts) {
+        ngx_free(before.elts);
+    }
+
+    return rc;
 }
 
 
 /* a piece of the index; returns the cell to go on with, 0 at the end */
 
 static uint32_t
-ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s, uint32_t from,
+ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s,
+    const ngx_http_rt_bounds_t *before, uint32_t from,
     ngx_http_rt_scan_found_t *found, ngx_uint_t *n)
 {
-    uint64_t                   cursor;
+    uint64_t                   cursor, had;
     ngx_uint_t                 i;
     ngx_http_rt_zone_t        *zone;
     ngx_http_rt_cell_t        *cell;
@@ -302,9 +312,12 @@ ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s, uint32_t from,
             continue;
         }
 
-        /* what it had lost before is no concern of one who is live */
+        had = ngx_http_rt_scan_bound_of(before, from, cell->id);
+        had = ngx_max(had, cursor);
 
-        if (scan->live && cell->topic.floor <= cursor) {
+        /* a bound of before stays; history concerned only the start */
+
+        if (scan->live && cell->topic.floor <= had && had == cursor) {
             continue;
         }
 
@@ -316,20 +329,22 @@ ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s, uint32_t from,
         }
 
         if (scan->live) {
-            start.seq = cell->topic.floor;
-            start.reason = (cell->topic.floor == cell->topic.deleted)
+            start.seq = ngx_max(cell->topic.floor, had);
+            start.reason = (cell->topic.floor <= had) ? NGX_HTTP_RT_GAP_NONE
+                           : (cell->topic.floor == cell->topic.deleted)
                            ? NGX_HTTP_RT_GAP_DELETED : NGX_HTTP_RT_GAP_LAGGED;
 
         } else {
             ngx_http_rt_topic_start(&zone->sh->store, cell, cell->hash,
                                     cursor, &scan->history, &start);
-        }
 
-        if (start.reason == NGX_HTTP_RT_GAP_NONE) {
-            continue;
+            if (start.reason == NGX_HTTP_RT_GAP_NONE) {
+                continue;
+            }
         }
 
         found->reason = start.reason;
+        found->had = had;
         found->bound.cell = from;
         found->bound.id = cell->id;
         found->bound.seq = start.seq;
@@ -348,25 +363,76 @@ ngx_http_rt_scan_cells(ngx_http_rt_subscriber_t *s, uint32_t from,
 }
 
 
-static ngx_int_t
-ngx_http_rt_scan_bound(ngx_http_rt_scan_t *scan, ngx_http_rt_bound_t *bound)
+static ngx_uint_t
+ngx_http_rt_scan_silent(ngx_http_rt_subscriber_t *s, ngx_uint_t reason)
 {
-    if (scan->nbounds == NGX_HTTP_RT_SCAN_BOUNDS) {
+    if (s->pace) {
+        return 1;
+    }
+
+    if (s->scan->live || !s->scan->silent) {
+        return 0;
+    }
+
+    /* it may have had to wait for its first look into the index */
+
+    return reason != NGX_HTTP_RT_GAP_DELETED
+           || s->scan->deletes == s->zone->sh->deletes;
+}
+
+
+static ngx_int_t
+ngx_http_rt_scan_bound(ngx_http_rt_bounds_t *bounds,
+    ngx_http_rt_bound_t *bound)
+{
+    if (bounds->n == NGX_HTTP_RT_SCAN_BOUNDS) {
         return NGX_OK;
     }
 
-    if (scan->bounds == NULL) {
-        scan->bounds = ngx_alloc(NGX_HTTP_RT_SCAN_BOUNDS
+    if (bounds->elts == NULL) {
+        bounds->elts = ngx_alloc(NGX_HTTP_RT_SCAN_BOUNDS
                                  * sizeof(ngx_http_rt_bound_t),
                                  ngx_cycle->log);
-        if (scan->bounds == NULL) {
+        if (bounds->elts == NULL) {
             return NGX_ERROR;
         }
     }
 
-    scan->bounds[scan->nbounds++] = *bound;
+    bounds->elts[bounds->n++] = *bound;
 
     return NGX_OK;
+}
+
+
+/* up to which seq nothing of a topic is to be delivered, or 0 */
+
+static uint64_t
+ngx_http_rt_scan_bound_of(const ngx_http_rt_bounds_t *bounds, uint32_t cell,
+    uint64_t id)
+{
+    ngx_uint_t            low, high, i;
+    ngx_http_rt_bound_t  *bound;
+
+    low = 0;
+    high = bounds->n;
+
+    while (low < high) {
+        i = (low + high) / 2;
+        bound = &bounds->elts[i];
+
+        if (bound->cell == cell) {
+            return (bound->id == id) ? bound->seq : 0;
+        }
+
+        if (bound->cell < cell) {
+            low = i + 1;
+
+        } else {
+            high = i;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -400,39 +466,16 @@ ngx_http_rt_scan_match(ngx_http_rt_subscriber_t *s, u_char *name, size_t len)
 static ngx_uint_t
 ngx_http_rt_scan_excluded(ngx_http_rt_scan_t *scan, ngx_http_rt_record_t *rec)
 {
-    ngx_uint_t            low, high, i;
-    ngx_http_rt_bound_t  *bound;
-
-    if (scan->bounds == NULL) {
-        return 0;
-    }
-
     if (rec->seq > scan->seq) {
-        ngx_free(scan->bounds);
-        scan->bounds = NULL;
-        scan->nbounds = 0;
+
+        if (scan->bounds.elts) {
+            ngx_free(scan->bounds.elts);
+            ngx_memzero(&scan->bounds, sizeof(ngx_http_rt_bounds_t));
+        }
 
         return 0;
     }
 
-    low = 0;
-    high = scan->nbounds;
-
-    while (low < high) {
-        i = (low + high) / 2;
-        bound = &scan->bounds[i];
-
-        if (bound->cell == rec->topic) {
-            return bound->id == rec->topic_id && rec->seq <= bound->seq;
-        }
-
-        if (bound->cell < rec->topic) {
-            low = i + 1;
-
-        } else {
-            high = i;
-        }
-    }
-
-    return 0;
+    return rec->seq <= ngx_http_rt_scan_bound_of(&scan->bounds, rec->topic,
+                                                 rec->topic_id);
 }

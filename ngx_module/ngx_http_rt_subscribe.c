@@ -781,6 +781,7 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
     if (scan) {
         scan->pos = NGX_HTTP_RT_POS_LOOK;
         scan->end = ring->head;
+        scan->deletes = s->zone->sh->deletes;
         scan->history = history;
     }
 

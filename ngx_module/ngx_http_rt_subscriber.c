@@ -924,7 +924,7 @@ ngx_http_rt_subscriber_free(void *data)
         ngx_http_rt_buffer_release(s->out);
     }
 
-    if (s->scan && s->scan->bounds) {
-        ngx_free(s->scan->bounds);
+    if (s->scan && s->scan->bounds.elts) {
+        ngx_free(s->scan->bounds.elts);
     }
 }

@@ -8,6 +8,9 @@ use Test::More;
 use RT;
 
 
+sub id_before ($id) { return epoch($id) . '-' . (seq($id) - 1) }
+
+
 for my $workers (1, 2) {
     my $rt = RT->new(workers => $workers, zone => 'main 1m',
                      listen => 'sndbuf=16k', server => <<'EOF_S');
@@ -17,6 +20,10 @@ for my $workers (1, 2) {
         }
         location ~ ^/close/(.+)$ {
             realtime_slow close;
+            realtime_subscribe $1;
+        }
+        location ~ ^/oldest/(.+)$ {
+            realtime_start oldest;
             realtime_subscribe $1;
         }
 EOF_S
@@ -124,6 +131,45 @@ EOF_S
     my @had = grep { /^g/ } $c->data;
     is($gaps[0]{from}, $gone[@had - 2], 'from what it had') if @had > 1;
     is($gaps[0]{to}, $gone[-1], 'to the last one deleted');
+
+    # the same for readers of patterns that began with the oldest: they are
+    # told of what is taken from them, and not of what was gone before
+
+    $rt->publish('del/past', 'past');
+    $rt->request('DELETE', '/pub/del/past');
+    my $first = $rt->publish_id('del/a', 'first');
+    $rt->publish('del/a', "a$_ " . 'x' x 10_000) for 1 .. 50;
+    my %lost = map { ($_ => $rt->publish_id("del/$_", 'lost')) } qw(b c);
+
+    my @late = (
+        $rt->sse('/sub/del/*', id => 'earliest', rcvbuf => 4096, several => 1),
+        $rt->stream('/oldest/del/**', rcvbuf => 4096, several => 1),
+        $rt->stream('/sub/del/*', id => id_before($first), rcvbuf => 4096,
+                    several => 1),
+    );
+    for my $c (@late) {
+        $c->wait_data('first');
+        $c->pause;
+    }
+    $rt->request('DELETE', "/pub/del/$_") for qw(b past);
+    for my $c (@late) {
+        $c->resume;
+        wait_for(sub { grep { /^a10 / } $c->data });
+        $c->pause;
+    }
+    $rt->request('DELETE', '/pub/del/c');
+    $rt->publish('del/b', 'after');
+    $_->resume for @late;
+
+    for my $c (@late) {
+        ok($c->wait_data('after'), 'a slow reader of a pattern');
+        is(scalar grep({ /^a/ && $_ ne 'after' } $c->data), 50,
+           'gets what is left');
+        is(scalar grep({ $_ eq 'lost' } $c->data), 0, 'not what is deleted');
+        is(join(' ', sort map { "$_->{topic} $_->{to} $_->{reason}" } $c->gaps),
+           "del/b $lost{b} deleted del/c $lost{c} deleted",
+           'and is told what was taken, once') or diag show($c->gaps);
+    }
 
     $rt->finish;
 }

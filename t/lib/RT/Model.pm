@@ -163,10 +163,7 @@ sub answered ($self, $q, $r) {
         $self->doubted($q);
         return;
     }
-    if (!@pubs) {
-        $self->{deleted}{ $q->{topic} } = $self->{high};
-        return;
-    }
+    return if !@pubs;
 
     my $j = $r->json // {};
     my ($first, $last) = defined $j->{id} ? ($j->{id}, $j->{id})
@@ -397,7 +394,6 @@ sub _missing ($self, $v, $chain, $got, $gaps, $last) {
             next if $seq <= $begin && !($chain->{fresh} && $after);
         } else {
             next if !$begun{$topic} && !$after;
-            next if $seq <= ($self->{deleted}{$topic} // 0);
         }
         next if grep { covers($_->{topic}, $topic) && $_->{from_seq} < $seq
                        && $seq <= $_->{to_seq} } @$gaps;
