@@ -8,6 +8,9 @@
  * last everything in flight has to arrive.  Every delivery is verified, from
  * the first message on: load_ledger.c tells how.  The report is one line of
  * JSON.
+ *
+ * With "follow" it says "ready" once its readers are connected, and hears what
+ * another load publishes, until there is nothing new.
  */
 
 #include <errno.h>
@@ -23,10 +26,11 @@
 #include "load.h"
 
 
-#define LOAD_EVENTS   512
-#define LOAD_URGENT   16                    /* readers between publishers */
-#define LOAD_QUIET    300000000ull          /* ns before memory is read */
-#define LOAD_DRAIN    5000000000ull         /* ns without news */
+#define LOAD_EVENTS     512
+#define LOAD_URGENT     16                  /* readers between publishers */
+#define LOAD_AWAY_TURN  10                  /* ms, while readers are away */
+#define LOAD_QUIET      300000000ull        /* ns before memory is read */
+#define LOAD_DRAIN      5000000000ull       /* ns without news */
 
 
 typedef struct {
@@ -46,6 +50,9 @@ typedef struct {
     uint64_t     end;
     uint64_t     cpu;
     uint64_t     own_cpu;
+    uint64_t     waited;
+    uint64_t     own_waited;
+    uint64_t     shares[LOAD_PIDS];
     uint64_t     delivered;
     uint64_t     published;
     uint64_t     connected;                 /* ns it took */
@@ -65,6 +72,7 @@ static void load_phase_follow(load_report_t *report);
 static void load_phase_drain(void);
 static uint64_t load_own_cpu(void);
 static void load_print(load_report_t *report);
+static void load_print_shares(uint64_t *before);
 static void load_print_hist(const char *name, load_hist_t *h);
 
 
@@ -76,6 +84,7 @@ load_conf_t  load_conf = {
     .inflight = 1,
     .batch_run = 1,
     .size = 128,
+    .quiet = 1,
     .seconds = 2,
     .warmup = 0.3,
 };
@@ -109,6 +118,9 @@ static load_option_t  options[] = {
     { "h2",           &load_conf.h2, NULL, NULL },
     { "deflate",      &load_conf.deflate, NULL, NULL },
     { "follow",       &load_conf.follow, NULL, NULL },
+    { "quiet",        &load_conf.quiet, NULL, NULL },
+    { "resume",       &load_conf.resume, NULL, NULL },
+    { "processes",    &load_conf.processes, NULL, NULL },
     { "spin",         &load_conf.spin, NULL, NULL },
     { "tell",         &load_conf.tell, NULL, NULL },
     { "rate",         NULL, &load_conf.rate, NULL },
@@ -176,7 +188,11 @@ load_options(int argc, char **argv)
     }
 
     if (load_conf.port == 0 || load_conf.topics == 0
-        || load_conf.size < LOAD_MESSAGE_MIN || load_conf.size > 60000
+        || load_conf.size < LOAD_MESSAGE_MIN
+        || load_conf.size > LOAD_MESSAGE_MAX
+        || load_conf.processes > LOAD_PIDS
+        || (load_conf.resume && (load_conf.tls || load_conf.h2
+                                 || load_conf.batch || load_conf.deflate))
         || load_conf.idle + load_conf.stalled > load_conf.readers)
     {
         load_fail("bad options");
@@ -307,6 +323,14 @@ load_urgent(load_event_t *ev)
 static void
 load_turn(int timeout)
 {
+    if (load_conf.resume) {
+        load_readers_run();
+
+        if (load_naway && (timeout < 0 || timeout > LOAD_AWAY_TURN)) {
+            timeout = LOAD_AWAY_TURN;
+        }
+    }
+
     load_events(ep, timeout);
 }
 
@@ -437,6 +461,9 @@ load_phase_measure(load_report_t *report)
     report->published = load_published;
     report->cpu = load_cpu();
     report->own_cpu = load_own_cpu();
+    report->waited = load_waited();
+    report->own_waited = load_own_waited();
+    load_publishers_shares(report->shares);
     report->start = load_now();
 
     end = report->start + (uint64_t) (load_conf.seconds * 1e9);
@@ -449,6 +476,8 @@ load_phase_measure(load_report_t *report)
 
     report->cpu = load_cpu() - report->cpu;
     report->own_cpu = load_own_cpu() - report->own_cpu;
+    report->waited = load_waited() - report->waited;
+    report->own_waited = load_own_waited() - report->own_waited;
     report->delivered = load_delivered - report->delivered;
     report->published = load_published - report->published;
 }
@@ -474,7 +503,7 @@ load_phase_follow(load_report_t *report)
     before = 0;
     when = load_now();
 
-    while (load_now() - when < 1000000000) {
+    while (load_now() - when < load_conf.quiet * 1000000000ull) {
         load_turn(100);
 
         if (load_delivered > before) {
@@ -550,6 +579,17 @@ load_print(load_report_t *report)
 
         printf(",\"cpu\":%.3f,\"own_cpu\":%.3f", cpu / seconds,
                (double) report->own_cpu / 1e9 / seconds);
+        printf(",\"waited\":%.3f,\"own_waited\":%.3f",
+               (double) report->waited / 1e9 / seconds,
+               (double) report->own_waited / 1e9 / seconds);
+    }
+
+    if (load_conf.processes) {
+        load_print_shares(report->shares);
+    }
+
+    if (load_conf.resume) {
+        printf(",\"resumed\":%lu,\"resent\":%lu", load_resumed, load_resent);
     }
 
     if (report->delivered) {
@@ -567,10 +607,30 @@ load_print(load_report_t *report)
     load_print_hist("publish", &load_publish_hist);
     load_print_hist("background", &load_background_hist);
 
+    printf(",\"sent\":%lu", load_ledger_sent());
     printf(",\"lost\":%lu,\"doubled\":%lu,\"reordered\":%lu"
            ",\"strange\":%lu,\"disagree\":%u,\"closed\":%u}\n",
            load_lost, load_doubled, load_reordered, load_strange,
            load_ledger_disagree(), load_nclosed);
+}
+
+
+/* messages that each process has taken while it was measured */
+
+static void
+load_print_shares(uint64_t *before)
+{
+    uint64_t  now[LOAD_PIDS];
+    unsigned  i;
+
+    load_publishers_shares(now);
+    printf(",\"shares\":[");
+
+    for (i = 0; i < load_conf.processes; i++) {
+        printf(i ? ",%lu" : "%lu", now[i] - before[i]);
+    }
+
+    printf("]");
 }
 
 

@@ -25,8 +25,11 @@
 #define LOAD_AGAIN         -2
 #define LOAD_DONE          -4
 
-/* digits of a message: publisher, number, topic and seq within the topic */
-#define LOAD_MESSAGE_MIN   28
+/* digits of a message: publisher, number, topic, seq within the topic, time */
+#define LOAD_MESSAGE_MIN   44
+#define LOAD_MESSAGE_MAX   65536
+
+#define LOAD_ID_MAX        48       /* of a message's id that is kept */
 
 #define LOAD_PIDS          16
 #define LOAD_PROCESS_FDS   64       /* all but readers' and publishers' */
@@ -58,7 +61,10 @@ typedef struct {
     unsigned       tls;
     unsigned       h2;
     unsigned       deflate;
-    unsigned       follow;          /* no publishers: until this many came */
+    unsigned       follow;          /* no publishers: seconds to wait for */
+    unsigned       quiet;           /* seconds without news end following */
+    unsigned       resume;          /* who is closed comes back, with its id */
+    unsigned       processes;       /* publishers: as many to each of these */
     unsigned       spin;            /* never sleep while measuring */
     unsigned       tell;            /* when it begins to measure */
     unsigned       background;      /* publishers of topic 0, rest elsewhere */
@@ -96,6 +102,7 @@ struct load_event_s {
 typedef enum {
     LOAD_READER_HEAD = 0,           /* waits for the answer */
     LOAD_READER_OPEN,
+    LOAD_READER_AWAY,               /* comes back */
     LOAD_READER_CLOSED
 } load_reader_e;
 
@@ -124,6 +131,8 @@ typedef struct {
     load_rest_t   *rest;            /* the beginning of something */
     load_rest_t   *frame;           /* the beginning of an HTTP/2 frame */
     void          *tls;
+    char          *id;              /* to resume from */
+    uint64_t       back;            /* when it comes back */
 } load_reader_t;
 
 
@@ -144,11 +153,16 @@ void load_fail(const char *fmt, ...)
 extern load_reader_t  *load_readers;
 extern unsigned        load_nopen;
 extern unsigned        load_nclosed;
+extern unsigned        load_naway;
+extern uint64_t        load_resumed;
 
 void load_readers_create(void);
 int load_readers_connect(void);     /* a few; LOAD_DONE: all are open */
+void load_readers_run(void);        /* those that may come back */
 void load_reader_send(load_reader_t *r, const void *data, size_t len);
 void load_reader_close(load_reader_t *r, const char *why);
+void load_reader_bye(load_reader_t *r, const char *why);
+void load_reader_id(load_reader_t *r, const unsigned char *p, size_t len);
 int load_connect(unsigned port, unsigned number, int rcvbuf);
 
 
@@ -171,12 +185,14 @@ void load_tls_write(load_reader_t *r, const void *data, size_t len);
 extern load_hist_t   load_publish_hist;
 extern load_hist_t   load_background_hist;
 extern uint64_t      load_published;    /* messages that were accepted */
+extern uint64_t      load_resent;       /* requests that had to be repeated */
 
 void load_publishers_create(void);
 void load_publishers_run(void);     /* publishes whatever may be now */
 int load_publishers_timeout(void);  /* ms until something is due, or -1 */
 void load_publishers_stop(void);
 unsigned load_publishers_busy(void);
+void load_publishers_shares(uint64_t *shares);  /* of each process */
 
 
 /* load_ledger.c */
@@ -194,6 +210,7 @@ void load_ledger_write(unsigned publisher, unsigned topic, uint64_t when,
     unsigned char *p);
 void load_ledger_read(load_reader_t *r, unsigned char *p, size_t len);
 unsigned load_ledger_open(unsigned publisher);
+uint64_t load_ledger_sent(void);    /* to topics that have readers */
 unsigned load_ledger_disagree(void);
 void load_ledger_close(void);
 
@@ -204,6 +221,8 @@ uint64_t load_now(void);
 void load_hist_add(load_hist_t *h, uint64_t ns);
 double load_hist_us(load_hist_t *h, double part);
 uint64_t load_cpu(void);            /* ns, of the servers */
+uint64_t load_waited(void);         /* ns that they wanted a core */
+uint64_t load_own_waited(void);
 uint64_t load_rss(void);            /* bytes */
 uint64_t load_rss_shared(void);
 

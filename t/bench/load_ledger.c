@@ -1,11 +1,12 @@
 /*
  * The ledger: what has been sent, and who has got it.
  *
- * A message begins with 28 hex digits: its publisher (4), its number among all
- * of that publisher (8), its topic (8) and its seq among those of this
- * publisher to this topic (8).  A reader keeps the last seq of each lane; a
- * lane is a publisher, or the topic itself where each topic has only one
- * publisher.  Whatever is not the next seq is lost, doubled or reordered.
+ * A message begins with 44 hex digits: its publisher (4), its number among all
+ * of that publisher (8), its topic (8), its seq among those of this publisher
+ * to this topic (8) and the time it counts from (16).  A reader keeps the last
+ * seq of each lane; a lane is a publisher, or the topic itself where each topic
+ * has only one publisher.  Whatever is not the next seq is lost, doubled or
+ * reordered.  A connection that resumes is the same reader.
  *
  * Between publishers there is no given order, but all readers of a topic must
  * have seen the same one: each keeps a hash of what came, and the hashes of
@@ -119,8 +120,8 @@ load_ledger_write(unsigned publisher, unsigned topic, uint64_t when,
         lane->open++;
     }
 
-    snprintf(text, sizeof(text), "%04x%08x%08x%08x", publisher, lane->number,
-             topic, ++lane->seqs[topic]);
+    snprintf(text, sizeof(text), "%04x%08x%08x%08x%016lx", publisher,
+             lane->number, topic, ++lane->seqs[topic], when);
 
     memcpy(p, text, LOAD_MESSAGE_MIN);
 }
@@ -178,7 +179,7 @@ load_ledger_read(load_reader_t *r, unsigned char *p, size_t len)
 
     seen = &r->seen[reader_lanes > 1 ? publisher : 0];
 
-    if (seq == *seen + 1 || (load_conf.follow && *seen == 0)) {
+    if (seq == *seen + 1) {
         *seen = seq;
 
     } else if (seq > *seen) {
@@ -193,6 +194,13 @@ load_ledger_read(load_reader_t *r, unsigned char *p, size_t len)
 
     } else {
         load_doubled++;
+        return;
+    }
+
+    if (load_conf.follow) {
+        load_hist_add(&load_delivery_hist,
+                      load_clock - ((uint64_t) load_ledger_hex(p + 28, 8) << 32
+                                    | load_ledger_hex(p + 36, 8)));
         return;
     }
 
@@ -216,6 +224,24 @@ unsigned
 load_ledger_open(unsigned publisher)
 {
     return lanes[publisher].open;
+}
+
+
+uint64_t
+load_ledger_sent(void)
+{
+    unsigned  i, t;
+    uint64_t  n;
+
+    n = 0;
+
+    for (i = 0; i < nlanes; i++) {
+        for (t = 0; t < load_conf.topics; t++) {
+            n += lanes[i].seqs[t];
+        }
+    }
+
+    return n;
 }
 
 

@@ -8,6 +8,13 @@
  * not make the load wait (no "coordinated omission").
  *
  * Publishers in the background, if any, keep topic 0 busy without a rate.
+ *
+ * With "processes", as many publishers speak to each process of the server:
+ * GET /process tells which one has taken a connection, and one that has enough
+ * already is left again.
+ *
+ * With "resume", a connection may be closed at any time.  What has not been
+ * answered then is sent again with the same Idempotency-Key.
  */
 
 #include <errno.h>
@@ -22,6 +29,7 @@
 
 
 #define LOAD_ANSWER  4096
+#define LOAD_TRIES   10000                  /* connections, for "processes" */
 
 
 typedef struct {
@@ -29,15 +37,22 @@ typedef struct {
     unsigned        number;
     unsigned        waiting;                /* for an answer */
     unsigned        background;
+    unsigned        process;                /* which one it speaks to */
     unsigned        topic;
     unsigned        run;                    /* messages of it, of a batch */
     uint64_t        due;
+    size_t          size;                   /* of what is sent again */
+    char           *again;
     size_t          len;                    /* of the answer so far */
     char            answer[LOAD_ANSWER];
 } load_publisher_t;
 
 
+static void load_publisher_open(load_publisher_t *p);
+static unsigned load_publisher_process(int fd);
 static void load_publisher_send(load_publisher_t *p, uint64_t due);
+static void load_publisher_write(load_publisher_t *p, char *data, size_t len);
+static void load_publisher_again(load_publisher_t *p);
 static size_t load_publisher_batch(load_publisher_t *p, uint64_t due);
 static unsigned load_publisher_topic(load_publisher_t *p);
 static void load_publisher_handler(load_event_t *ev);
@@ -46,6 +61,7 @@ static void load_publisher_handler(load_event_t *ev);
 load_hist_t               load_publish_hist;
 load_hist_t               load_background_hist;
 uint64_t                  load_published;
+uint64_t                  load_resent;
 
 static load_publisher_t  *publishers;
 static unsigned           npublishers;
@@ -54,6 +70,9 @@ static unsigned           stopped;
 static uint64_t           next_due;
 static char              *request;
 static char              *body;
+static long               processes[LOAD_PIDS];
+static unsigned           publishers_of[LOAD_PIDS];
+static uint64_t           published_to[LOAD_PIDS];
 
 
 void
@@ -78,12 +97,84 @@ load_publishers_create(void)
         p->topic = i;
         p->background = i < load_conf.background;
         p->event.handler = load_publisher_handler;
-        p->event.fd = load_connect(load_conf.publish_port, 0, 0);
 
-        if (p->event.fd == -1 || load_watch_first(&p->event) != LOAD_OK) {
-            load_fail("publisher %u: %s", i, strerror(errno));
+        if (load_conf.resume) {
+            p->again = malloc(size + 512);
+        }
+
+        load_publisher_open(p);
+    }
+}
+
+
+static void
+load_publisher_open(load_publisher_t *p)
+{
+    unsigned  i, tries;
+
+    for (tries = 0; tries < LOAD_TRIES; tries++) {
+
+        p->event.fd = load_connect(load_conf.publish_port, 0, 0);
+        if (p->event.fd == -1) {
+            load_fail("publisher %u: %s", p->number, strerror(errno));
+        }
+
+        if (load_conf.processes == 0) {
+            break;
+        }
+
+        i = load_publisher_process(p->event.fd);
+
+        if (publishers_of[i] * load_conf.processes < npublishers) {
+            publishers_of[i]++;
+            p->process = i;
+            break;
+        }
+
+        close(p->event.fd);
+    }
+
+    if (tries == LOAD_TRIES) {
+        load_fail("only some of %u processes take connections",
+                  load_conf.processes);
+    }
+
+    if (load_watch_first(&p->event) != LOAD_OK) {
+        load_fail("publisher %u: %s", p->number, strerror(errno));
+    }
+}
+
+
+static unsigned
+load_publisher_process(int fd)
+{
+    char        text[1024], *body;
+    long        pid;
+    ssize_t     n;
+    unsigned    i;
+    const char  get[] = "GET /process HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    if (send(fd, get, sizeof(get) - 1, MSG_NOSIGNAL) != sizeof(get) - 1) {
+        load_fail("send(): %s", strerror(errno));
+    }
+
+    n = recv(fd, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    body = strstr(text, "\r\n\r\n");
+    pid = body ? strtol(body + 4, NULL, 10) : 0;
+
+    for (i = 0; pid && i < load_conf.processes; i++) {
+
+        if (processes[i] == 0) {
+            processes[i] = pid;
+        }
+
+        if (processes[i] == pid) {
+            return i;
         }
     }
+
+    load_fail("/process: \"%s\"", text);
 }
 
 
@@ -174,6 +265,7 @@ load_publishers_busy(void)
 static void
 load_publisher_send(load_publisher_t *p, uint64_t due)
 {
+    char      key[64];
     size_t    len, size;
     unsigned  topic;
 
@@ -190,11 +282,17 @@ load_publisher_send(load_publisher_t *p, uint64_t due)
         topic = load_publisher_topic(p);
         size = load_conf.size;
         load_ledger_write(p->number, topic, due, (unsigned char *) body);
+        key[0] = '\0';
+
+        if (p->again) {
+            sprintf(key, "Idempotency-Key: %.*s\r\n", LOAD_MESSAGE_MIN, body);
+        }
+
         len = sprintf(request, "POST %st/%u HTTP/1.1\r\n"
                       "Host: localhost\r\n"
-                      "Content-Type: text/plain\r\n"
+                      "Content-Type: text/plain\r\n%s"
                       "Content-Length: %zu\r\n\r\n",
-                      load_conf.publish, topic, size);
+                      load_conf.publish, topic, key, size);
     }
 
     memcpy(request + len, body, size);
@@ -202,10 +300,42 @@ load_publisher_send(load_publisher_t *p, uint64_t due)
 
     p->waiting = 1;
     p->due = due;
+
+    if (p->again) {
+        memcpy(p->again, request, len);
+        p->size = len;
+    }
+
+    load_publisher_write(p, request, len);
+}
+
+
+static void
+load_publisher_write(load_publisher_t *p, char *data, size_t len)
+{
     p->len = 0;
 
-    if (send(p->event.fd, request, len, MSG_NOSIGNAL) != (ssize_t) len) {
+    if (send(p->event.fd, data, len, MSG_NOSIGNAL) == (ssize_t) len) {
+        return;
+    }
+
+    if (!load_conf.resume) {
         load_fail("publisher %u: send(): %s", p->number, strerror(errno));
+    }
+
+    shutdown(p->event.fd, SHUT_RDWR);       /* its handler does the rest */
+}
+
+
+static void
+load_publisher_again(load_publisher_t *p)
+{
+    close(p->event.fd);
+    load_publisher_open(p);
+
+    if (p->waiting) {
+        load_resent++;
+        load_publisher_write(p, p->again, p->size);
     }
 }
 
@@ -285,6 +415,11 @@ load_publisher_handler(load_event_t *ev)
             return;
         }
 
+        if (load_conf.resume) {
+            load_publisher_again(p);
+            return;
+        }
+
         load_fail("publisher %u has been closed", p->number);
     }
 
@@ -312,5 +447,13 @@ load_publisher_handler(load_event_t *ev)
                   load_now() - p->due);
 
     load_published += load_conf.batch ? load_conf.batch : 1;
+    published_to[p->process]++;
     p->waiting = 0;
+}
+
+
+void
+load_publishers_shares(uint64_t *shares)
+{
+    memcpy(shares, published_to, sizeof(published_to));
 }

@@ -4,6 +4,11 @@
  * They are opened a few at a time, from as many addresses of 127.0.0.0/8 as
  * the ports of one do not suffice for.  Of the last in the list some never
  * read (stalled), and before them some are never written to (idle).
+ *
+ * With "resume", a reader that was told goodbye (the last chunk, or a close
+ * frame with 1012) comes back a moment later, with the id of the last message
+ * that it has got, as an EventSource does.  It stays the same reader for the
+ * ledger.  Any other end while it is open is an error.
  */
 
 #include <arpa/inet.h>
@@ -23,16 +28,23 @@
 #define LOAD_BUFFER      (256 * 1024)
 #define LOAD_ADDRESS     16000              /* connections of an address */
 #define LOAD_HANDSHAKES  128                /* at a time */
+#define LOAD_AWAY_STEPS  16                 /* back after 10 to 160 ms */
+#define LOAD_AWAY        10000000ull
 
 
 static int load_reader_open(load_reader_t *r);
 static void load_reader_handler(load_event_t *ev);
 static void load_reader_head(load_reader_t *r, unsigned char *p, size_t len);
+static void load_reader_end(load_reader_t *r, const char *why);
+static void load_reader_away(load_reader_t *r);
+static void load_reader_forget(load_reader_t *r);
 
 
 load_reader_t         *load_readers;
 unsigned               load_nopen;
 unsigned               load_nclosed;
+unsigned               load_naway;
+uint64_t               load_resumed;
 
 static unsigned        nstarted;
 static unsigned char   buffer[LOAD_BUFFER];
@@ -56,6 +68,10 @@ load_readers_create(void)
         if (i >= n && i < n + load_conf.idle) {
             r->topic = load_conf.topics + load_conf.other_topics;
         }
+
+        if (load_conf.resume) {
+            r->id = calloc(1, LOAD_ID_MAX);
+        }
     }
 }
 
@@ -72,6 +88,34 @@ load_readers_connect(void)
     }
 
     return load_nopen == load_conf.readers ? LOAD_DONE : LOAD_AGAIN;
+}
+
+
+void
+load_readers_run(void)
+{
+    uint64_t        now;
+    unsigned        i;
+    load_reader_t  *r;
+
+    if (load_naway == 0) {
+        return;
+    }
+
+    now = load_now();
+
+    for (i = 0; i < load_conf.readers; i++) {
+        r = &load_readers[i];
+
+        if (r->state == LOAD_READER_AWAY && r->back <= now) {
+            load_naway--;
+            load_reader_forget(r);
+
+            if (load_reader_open(r) != LOAD_OK) {
+                load_fail("reader %u cannot come back", i);
+            }
+        }
+    }
 }
 
 
@@ -129,7 +173,7 @@ static int
 load_reader_open(load_reader_t *r)
 {
     int             n, stalled;
-    char            path[128];
+    char            path[128], id[LOAD_ID_MAX + 32];
     unsigned char   request[512];
 
     stalled = r->number >= load_conf.readers - load_conf.stalled;
@@ -148,6 +192,19 @@ load_reader_open(load_reader_t *r)
     }
 
     snprintf(path, sizeof(path), "%st/%u", load_conf.subscribe, r->topic);
+    id[0] = '\0';
+
+    if (r->id && load_conf.kind == LOAD_WS) {
+        n = strlen(path);
+        n += snprintf(path + n, sizeof(path) - n, "?envelope=1");
+
+        if (r->id[0]) {
+            snprintf(path + n, sizeof(path) - n, "&last_event_id=%s", r->id);
+        }
+
+    } else if (r->id && r->id[0]) {
+        snprintf(id, sizeof(id), "Last-Event-ID: %s\r\n", r->id);
+    }
 
     if (load_conf.h2) {
         n = load_wire_h2_request(request, path);
@@ -169,10 +226,14 @@ load_reader_open(load_reader_t *r)
         n = snprintf((char *) request, sizeof(request),
                      "GET %s HTTP/1.1\r\n"
                      "Host: localhost\r\n"
-                     "Accept: text/event-stream\r\n\r\n", path);
+                     "Accept: text/event-stream\r\n%s\r\n", path, id);
     }
 
     load_reader_send(r, request, n);
+
+    if (r->state != LOAD_READER_HEAD) {
+        return LOAD_OK;                     /* another time */
+    }
 
     return load_watch(&r->event, EPOLLIN);
 }
@@ -187,7 +248,7 @@ load_reader_send(load_reader_t *r, const void *data, size_t len)
     }
 
     if (send(r->event.fd, data, len, MSG_NOSIGNAL) != (ssize_t) len) {
-        load_reader_close(r, "send() failed");
+        load_reader_end(r, "send() failed");
     }
 }
 
@@ -209,7 +270,8 @@ load_reader_handler(load_event_t *ev)
 
     if (n <= 0) {
         if (n == 0 || (!r->tls && errno != EAGAIN && errno != EINTR)) {
-            load_reader_close(r, "the end");
+
+            load_reader_end(r, "the end");
         }
 
         return;
@@ -265,6 +327,10 @@ load_reader_head(load_reader_t *r, unsigned char *p, size_t len)
     r->state = LOAD_READER_OPEN;
     load_nopen++;
 
+    if (r->id && r->back) {
+        load_resumed++;
+    }
+
     if (p + len > end) {
         load_wire_body(r, end, p + len - end);
     }
@@ -285,4 +351,72 @@ load_reader_close(load_reader_t *r, const char *why)
     r->state = LOAD_READER_CLOSED;
     close(r->event.fd);
     r->event.fd = -1;
+}
+
+
+/* the server has said that it goes */
+
+void
+load_reader_bye(load_reader_t *r, const char *why)
+{
+    if (!load_conf.resume || r->state != LOAD_READER_OPEN) {
+        load_reader_close(r, why);
+        return;
+    }
+
+    load_nopen--;
+    load_reader_away(r);
+}
+
+
+/* a process that goes closes what has not sent it a request yet */
+
+static void
+load_reader_end(load_reader_t *r, const char *why)
+{
+    if (load_conf.resume && r->state == LOAD_READER_HEAD) {
+        load_reader_away(r);
+
+    } else {
+        load_reader_close(r, why);
+    }
+}
+
+
+/* not all at once; what the parser still holds is freed later */
+
+static void
+load_reader_away(load_reader_t *r)
+{
+    r->state = LOAD_READER_AWAY;
+    r->back = load_now() + LOAD_AWAY * (1 + r->number % LOAD_AWAY_STEPS);
+    load_naway++;
+
+    close(r->event.fd);
+    r->event.fd = -1;
+}
+
+
+static void
+load_reader_forget(load_reader_t *r)
+{
+    free(r->rest);
+
+    r->rest = NULL;
+    r->state = LOAD_READER_HEAD;
+    r->chunked = 0;
+    r->chunk_state = 0;
+    r->left = 0;
+}
+
+
+void
+load_reader_id(load_reader_t *r, const unsigned char *p, size_t len)
+{
+    if (len >= LOAD_ID_MAX) {
+        load_fail("an id of %zu bytes", len);
+    }
+
+    memcpy(r->id, p, len);
+    r->id[len] = '\0';
 }

@@ -16,6 +16,7 @@
 #include "load.h"
 
 
+static uint64_t load_schedstat(const char *name, unsigned waited);
 static uint64_t load_status(const char *field);
 
 
@@ -92,30 +93,61 @@ load_hist_us(load_hist_t *h, double part)
 uint64_t
 load_cpu(void)
 {
+    return load_schedstat(NULL, 0);
+}
+
+
+/*
+ * What they would have run, had nobody else been on their core: a rate that
+ * was measured meanwhile says less about the server.
+ */
+
+uint64_t
+load_waited(void)
+{
+    return load_schedstat(NULL, 1);
+}
+
+
+uint64_t
+load_own_waited(void)
+{
+    return load_schedstat("/proc/self/schedstat", 1);
+}
+
+
+static uint64_t
+load_schedstat(const char *name, unsigned waited)
+{
     FILE      *f;
-    char       name[64];
-    uint64_t   ns, sum;
-    unsigned   i;
+    char       text[64];
+    uint64_t   ran, wait, sum;
+    unsigned   i, n;
 
     sum = 0;
+    n = name ? 1 : load_conf.npids;
 
-    for (i = 0; i < load_conf.npids; i++) {
-        snprintf(name, sizeof(name), "/proc/%d/schedstat",
-                 (int) load_conf.pids[i]);
+    for (i = 0; i < n; i++) {
 
-        f = fopen(name, "r");
-        if (f == NULL) {
-            load_fail("no %s: the server has gone", name);
+        if (name) {
+            snprintf(text, sizeof(text), "%s", name);
+
+        } else {
+            snprintf(text, sizeof(text), "/proc/%d/schedstat",
+                     (int) load_conf.pids[i]);
         }
 
-        ns = 0;
+        f = fopen(text, "r");
+        if (f == NULL) {
+            load_fail("no %s: the server has gone", text);
+        }
 
-        if (fscanf(f, "%lu", &ns) != 1) {
-            load_fail("%s tells nothing", name);
+        if (fscanf(f, "%lu %lu", &ran, &wait) != 2) {
+            load_fail("%s tells nothing", text);
         }
 
         fclose(f);
-        sum += ns;
+        sum += waited ? wait : ran;
     }
 
     return sum;

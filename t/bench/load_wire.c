@@ -31,6 +31,8 @@ static void load_wire_feed(load_reader_t *r, load_rest_t **rest,
 static void load_wire_chunks(load_reader_t *r, unsigned char *p, size_t len);
 static size_t load_wire_sse(load_reader_t *r, unsigned char *p, size_t len);
 static size_t load_wire_ws(load_reader_t *r, unsigned char *p, size_t len);
+static void load_wire_ws_message(load_reader_t *r, unsigned char *p,
+    size_t len);
 static void load_wire_inflate(load_reader_t *r, unsigned char *p, size_t len);
 static size_t load_wire_h2(load_reader_t *r, unsigned char *p, size_t len);
 
@@ -145,7 +147,7 @@ load_wire_chunks(load_reader_t *r, unsigned char *p, size_t len)
 
             if (ch == '\n') {
                 if (r->left == 0) {
-                    load_reader_close(r, "the last chunk");
+                    load_reader_bye(r, "the last chunk");
                     return;
                 }
 
@@ -173,13 +175,15 @@ load_wire_chunks(load_reader_t *r, unsigned char *p, size_t len)
 static size_t
 load_wire_sse(load_reader_t *r, unsigned char *p, size_t len)
 {
-    size_t          size;
-    unsigned char  *start, *end, *nl, *data;
+    size_t          size, id_size;
+    unsigned char  *start, *end, *nl, *data, *id;
 
     start = p;
     end = p + len;
     data = NULL;
     size = 0;
+    id = NULL;
+    id_size = 0;
 
     while (p < end) {
 
@@ -195,11 +199,20 @@ load_wire_sse(load_reader_t *r, unsigned char *p, size_t len)
                 data = NULL;
             }
 
+            if (id) {
+                load_reader_id(r, id, id_size);
+                id = NULL;
+            }
+
             start = nl + 1;
 
         } else if (nl - p > 5 && p[0] == 'd' && memcmp(p, "data:", 5) == 0) {
             data = p + 5 + (p[5] == ' ');
             size = nl - data - (nl[-1] == '\r');
+
+        } else if (r->id && nl - p > 4 && memcmp(p, "id: ", 4) == 0) {
+            id = p + 4;
+            id_size = nl - id - (nl[-1] == '\r');
 
         } else if (nl - p > 12 && memcmp(p, "event: realt", 12) == 0) {
             load_strange++;                 /* a gap */
@@ -235,7 +248,17 @@ load_wire_ws(load_reader_t *r, unsigned char *p, size_t len)
             head = 4;
 
         } else if (size == 127) {
-            load_fail("a frame of more than 64k");
+            if (end - p < 10) {
+                break;
+            }
+
+            size = (size_t) p[6] << 24 | (size_t) p[7] << 16
+                   | (size_t) p[8] << 8 | p[9];
+            head = 10;
+
+            if (p[2] | p[3] | p[4] | p[5] || size > LOAD_MESSAGE_MAX * 2) {
+                load_fail("a frame of %zu bytes", size);
+            }
         }
 
         if ((size_t) (end - p) < head + size) {
@@ -246,7 +269,7 @@ load_wire_ws(load_reader_t *r, unsigned char *p, size_t len)
 
         case 0x81:
         case 0x82:
-            load_ledger_read(r, p + head, size);
+            load_wire_ws_message(r, p + head, size);
             break;
 
         case 0xc1:
@@ -260,7 +283,15 @@ load_wire_ws(load_reader_t *r, unsigned char *p, size_t len)
             break;
 
         case 0x88:
-            load_reader_close(r, "a close frame");
+            if (size >= 2 && p[head] == 1012 >> 8
+                && p[head + 1] == (1012 & 0xff))
+            {
+                load_reader_bye(r, "1012");
+
+            } else {
+                load_reader_close(r, "a close frame, not 1012");
+            }
+
             return len;
 
         default:
@@ -271,6 +302,44 @@ load_wire_ws(load_reader_t *r, unsigned char *p, size_t len)
     }
 
     return p - start;
+}
+
+
+/* who resumes asks for envelopes: {"id":"...",...,"data":"..."} or "open" */
+
+static void
+load_wire_ws_message(load_reader_t *r, unsigned char *p, size_t len)
+{
+    unsigned char  *id, *data, *end;
+
+    if (r->id == NULL) {
+        load_ledger_read(r, p, len);
+        return;
+    }
+
+    id = memmem(p, len, "\"id\":\"", 6);
+    end = id ? memchr(id + 6, '"', p + len - id - 6) : NULL;
+
+    if (end == NULL
+        || (id != p + 1 && (len < 9 || memcmp(p, "{\"open\":", 8) != 0)))
+    {
+        load_strange++;                     /* a gap */
+        return;
+    }
+
+    if (id == p + 1) {
+        data = memmem(end, p + len - end, "\"data\":\"", 8);
+
+        if (data == NULL || p[len - 1] != '}' || p[len - 2] != '"') {
+            load_strange++;
+            return;
+        }
+
+        data += 8;
+        load_ledger_read(r, data, p + len - 2 - data);
+    }
+
+    load_reader_id(r, id + 6, end - id - 6);
 }
 
 

@@ -29,6 +29,14 @@ my %title = (
     publish_p50        => 'publish p50, ms',
     publish_p99        => 'p99',
     publish_p999       => 'p99.9',
+    processes_used     => 'processes used',
+    least_share        => 'least share, %',
+    reloads            => 'reloads',
+    resumed            => 'resumed',
+    resent             => 'sent again',
+    readers            => 'connections',
+    deliveries         => 'deliveries',
+    reached_ms         => 'last reader has it after, ms',
 );
 
 my $json = JSON::PP->new->canonical->pretty;
@@ -89,7 +97,7 @@ sub _format ($name, $value) {
 
     return sprintf '%.2f', $value / 1000 if $name =~ /_p\d+$/;
     return sprintf '%.2f', $value if $name =~ /^cpu_/;
-    return sprintf '%.0f', $value * 100 if $name eq 'cpu';
+    return sprintf '%.0f', $value * 100 if $name =~ /^(cpu|least_share)$/;
 
     my $text = reverse sprintf '%.0f', $value;
     $text =~ s/(\d{3})(?=\d)/$1,/g;

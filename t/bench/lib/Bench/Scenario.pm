@@ -2,10 +2,20 @@ package Bench::Scenario;
 
 # What is measured.  A scenario is a name, options of t/bench/load, and which
 # servers take part; "report" names the figures that its table shows.
+#
+#     http, ours, nchan   lines of the configuration, of both or of one
+#     processes           of nginx, 1 unless told
+#     cores               of server and load, instead of 0 and 1
+#     spread              several loads with so many readers; with "lead", the
+#                         one that publishes reads as well
+#     reload              seconds between reloads, while it is measured
+#     quick               seconds of a quick run
+#     rounds              fewer than the others have
 
 use v5.36;
 
 use Exporter 'import';
+use POSIX ();
 
 our @EXPORT = qw(scenarios);
 
@@ -17,6 +27,10 @@ my @publish = qw(publishes_s cpu_us_per_publish publish_p50 publish_p99
 my @topics = qw(publishes_s cpu_us_per_publish delivery_p50 delivery_p99
                 delivery_p999);
 my @memory = qw(memory_each connect_s);
+my @contend = qw(publishes_s cpu_us_per_publish publish_p50 publish_p99
+                 processes_used least_share);
+my @reload = qw(publishes_s deliveries_s reloads resumed resent last_p50
+                last_p99 publish_p50 publish_p99);
 
 my %kinds = (sse => 'SSE', ws => 'WebSocket');
 
@@ -35,6 +49,10 @@ sub most ($files) {
 sub scenarios ($files) {
     my @list;
     my $most = most($files);
+
+    # some processes get more connections than others
+
+    my $parts = POSIX::ceil(200000 / ($files * 0.85));
 
     for my $kind (qw(sse ws)) {
         for my $readers (1000, 10000) {
@@ -206,6 +224,53 @@ EOC
         report  => \@broadcast,
     };
 
+    # publishers of one topic, as many to each process; what is left of the
+    # cost where nothing is published is the scheduler's
+
+    for my $size (128, 65536) {
+        for my $what (qw(alone reader nothing)) {
+            for my $n (1, 2, 4, 8) {
+                push @list, {
+                    name      => "contend-$what-$size-$n",
+                    title     => "64 publishers, $n "
+                                 . ($n > 1 ? 'processes' : 'process') . ', '
+                                 . ($size > 128 ? '64 KB' : '128 bytes')
+                                 . { alone   => '',
+                                     reader  => ', one reader',
+                                     nothing => ': "return 201"' }->{$what},
+                    load      => { readers => $what eq 'reader' ? 1 : 0,
+                                   inflight => 64, processes => $n,
+                                   size => $size, ahead => 4,
+                                   $what eq 'nothing'
+                                   ? (publish => '/nothing/') : () },
+                    ours      => "    realtime_history count=100000;\n",
+                    processes => $n,
+                    cores     => '0-1',
+                    servers   => ['ours'],
+                    report    => \@contend,
+                };
+            }
+        }
+    }
+
+    for my $kind (qw(sse ws)) {
+        push @list, {
+            name      => "reload-$kind",
+            title     => "100 $kinds{$kind} readers that resume, a reload "
+                         . 'every 2 s',
+            load      => { kind => $kind, readers => 100, inflight => 8,
+                           rate => 500, resume => 1, seconds => 11 },
+            ours      => "    realtime_history count=100000;\n"
+                         . "    realtime_drain 1s;\n",
+            processes => 2,
+            reload    => 2,
+            quick     => 5,
+            rounds    => 1,
+            servers   => ['ours'],
+            report    => \@reload,
+        };
+    }
+
     push @list, {
         name    => 'latency-idle',
         title   => 'publish latency, 200 a second, nothing else to do',
@@ -225,18 +290,24 @@ EOC
                        publish_p999)],
     }, {
         name    => 'connections-200000',
-        title   => '200,000 idle WebSocket connections',
-        load    => { kind => 'ws', readers => 200000, idle => 200000,
-                     inflight => 0 },
-        servers => [qw(ours nchan)],
+        title   => "200,000 WebSocket readers of a topic, $parts processes",
+        load    => { kind => 'ws', rate => 0.25, seconds => 10 },
+        spread  => { readers => 200000, loads => $parts },
+        processes => $parts,
+        gigabytes => 7,
+        rounds  => 1,
+        quick   => 10,
+        servers => ['ours'],
         manual  => 1,
-        report  => \@memory,
+        report  => [qw(readers memory_each connect_s deliveries
+                       reached_ms)],
     }, {
         name    => 'latency-100000',
         title   => 'the same with 100,000 readers in all of six processes',
         load    => { kind => 'ws', other_topics => 100, inflight => 4,
                      background => 1, rate => 200, seconds => 4 },
-        spread  => { readers => 100000, processes => 6 },
+        spread  => { readers => 100000, loads => 6, lead => 1 },
+        processes => 6,
         servers => [qw(ours nchan)],
         manual  => 1,
         report  => [qw(cpu deliveries_s publish_p50 publish_p99

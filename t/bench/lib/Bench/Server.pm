@@ -1,6 +1,7 @@
 package Bench::Server;
 
-# The servers that are measured, all on core 0 and with one process each:
+# The servers that are measured, on core 0 and with one process each unless
+# the scenario says otherwise:
 #
 #     ours    nginx with our module
 #     nchan   the same nginx with Debian's libnginx-mod-nchan
@@ -62,6 +63,39 @@ sub new ($class, $name, %conf) {
 
 sub pids ($self) {
     return join ',', @{ $self->{workers} };
+}
+
+
+# bytes of private memory
+
+sub memory ($self) {
+    my $sum = 0;
+
+    for my $pid (@{ $self->{workers} }) {
+        open my $f, '<', "/proc/$pid/status" or die "process $pid died\n";
+        $sum += 1024 * (map { /^RssAnon:\s+(\d+)/ } <$f>)[0];
+    }
+
+    return $sum;
+}
+
+
+sub reload ($self) {
+    $self->{reloads} += kill HUP => $self->{pid};
+}
+
+
+# none of these is there any more: they were told to go, and went
+
+sub replaced ($self) {
+    my $end = time + 20;
+
+    while (grep { kill 0, $_ } @{ $self->{workers} }) {
+        return 0 if time > $end;
+        Time::HiRes::sleep(0.05);
+    }
+
+    return 1;
 }
 
 
@@ -133,7 +167,8 @@ sub _spawn ($self, @command) {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$self->{dir}/out";
         open STDERR, '>&', \*STDOUT;
-        exec('taskset', '-c', 0, @command) or POSIX::_exit(127);
+        exec('taskset', '-c', $self->{cores} // 0, @command)
+            or POSIX::_exit(127);
     }
 
     $self->{pid} = $pid;
@@ -189,14 +224,21 @@ sub _nginx_conf ($self) {
     my $own = $self->{name} =~ /^ours/ ? $self->_ours : $self->_nchan;
     my $root = $> == 0 ? 'user root root;' : '';
     my $files = $self->{files} - 64;
+    my $listen = 'backlog=4096';
+
+    # the kernel spreads connections evenly
+
+    $listen .= ' reuseport' if $self->{processes} > 1;
 
     return <<"EOC";
 $own->{main}
 $root
 daemon             off;
-worker_processes   $self->{processes};
 pid                nginx.pid;
 error_log          error.log warn;
+
+worker_processes      $self->{processes};
+worker_rlimit_nofile  $self->{files};
 
 events {
     worker_connections  $files;
@@ -220,12 +262,13 @@ http {
 $own->{http}
 
     server {
-        listen  127.0.0.1:$self->{port} backlog=4096;
+        listen  127.0.0.1:$self->{port} $listen;
         listen  127.0.0.1:$self->{ssl_port} backlog=4096 ssl;
         listen  127.0.0.1:$self->{h2_port} backlog=4096 http2;
         listen  127.0.0.1:$self->{h2_ssl_port} backlog=4096 ssl http2;
 
-        location /nothing/ { return 201 '{}'; }
+        location /nothing/  { return 201 '{}'; }
+        location = /process { return 200 \$pid; }
 
 $own->{server}
     }
