@@ -279,6 +279,24 @@ is($rc, 0, 'what is left is whole');
 ok(-e "$w->{data}/00000001.seg.damaged", 'the rest is kept');
 
 
+# whoever comes while it is starting is waited on, and whoever goes is logged
+
+for my $round (1 .. 10) {
+    $w = worker_link->new(conf => $small)->start;
+    my @early = map { $w->connect } 1 .. 3;
+    is(scalar grep({ $_->hello } @early), 3, 'early clients are waited on')
+        or diag $w->log_text;
+    @early = ();
+    $w->connect->hello;
+    my $until = time + 5;
+    sleep 0.01 while time < $until
+        && (() = $w->log_text =~ /\[info\] \d+: peer $$ (?:is|closed)/g) < 4;
+    is(scalar(() = $w->log_text =~ /\[info\] \d+: peer $$ (?:is|closed)/g), 4,
+        'each one that goes is logged') or diag $w->log_text;
+    $w->stop;
+}
+
+
 # durability batch: answered at once, on disk soon; ready is told to systemd
 
 my $notify = "$w->{dir}/notify";

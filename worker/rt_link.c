@@ -228,14 +228,20 @@ rt_conn_kill(rt_conn_t *c)
 }
 
 
+/* whoever closes a connection says why: here, or where a call has failed */
+
+static void
+rt_conn_end(rt_conn_t *c, const char *why)
+{
+    rt_log(RT_LOG_INFO, 0, "peer %d %s", (int) c->pid, why);
+    rt_conn_kill(c);
+}
+
+
 static void
 rt_conn_no_hello(rt_timer_t *t)
 {
-    rt_conn_t  *c;
-
-    c = t->data;
-    rt_log(RT_LOG_INFO, 0, "peer %d said no hello", (int) c->pid);
-    rt_conn_kill(c);
+    rt_conn_end(t->data, "said no hello");
 }
 
 
@@ -908,9 +914,11 @@ rt_conn_read(rt_conn_t *c)
 
     if (n == -1) {
         rt_log(RT_LOG_INFO, errno, "recv() from peer %d failed", (int) c->pid);
+        rt_conn_kill(c);
+        return;
     }
 
-    rt_conn_kill(c);
+    rt_conn_end(c, "closed its connection");
 }
 
 
@@ -928,13 +936,12 @@ rt_conn_event(rt_poll_t *ev, uint32_t events)
     rt_dispatch_turn(c->link->dispatch);
 
     if (events & (EPOLLERR|EPOLLHUP)) {
-        rt_conn_kill(c);
+        rt_conn_end(c, "is gone");
         return;
     }
 
     if (events & EPOLLOUT) {
         rt_conn_write(c);
-
     }
 
     if (!c->dead && events & EPOLLIN) {
@@ -945,7 +952,7 @@ rt_conn_event(rt_poll_t *ev, uint32_t events)
     /* half closed, and not being read: it will take no answers for long */
 
     if (!c->dead && events & EPOLLRDHUP) {
-        rt_conn_kill(c);
+        rt_conn_end(c, "closed its half while it was not read from");
     }
 }
 
