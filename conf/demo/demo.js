@@ -3,14 +3,16 @@
  *
  * Each tab is a module of its own that exports start(section).  It is started
  * when its tab is first shown, and keeps its connections when another is shown
- * instead.
+ * instead.  The address says which, #topics, and a tab may add to it what it
+ * shows, as its section's data-link.
  */
 
-import { start as topics } from './topics.js';
+import { start as auction } from './auction.js';
 import { start as counters } from './counters.js';
+import { start as topics } from './topics.js';
 
 
-const starts = { topics };
+const starts = { topics, auction };
 
 
 function show(tab) {
@@ -42,15 +44,43 @@ function step(tab, key) {
 
     const next = tabs[(tabs.indexOf(tab) + by + tabs.length) % tabs.length];
 
-    show(next);
+    pick(next);
     next.focus();
 }
 
 
+/* by the visitor, so that the address follows */
+
+function pick(tab) {
+    const name = tab.getAttribute('aria-controls');
+    const section = document.getElementById(name);
+
+    show(tab);
+    history.replaceState(null, '', section.dataset.link ?? `#${name}`);
+}
+
+
+function fromAddress() {
+    const name = location.hash.slice(1).split('/')[0];
+    const tab = document.getElementById(`tab-${name}`);
+
+    if (tab) {
+        show(tab);
+    }
+
+    return tab;
+}
+
+
 for (const tab of document.querySelectorAll('[role=tab]')) {
-    tab.addEventListener('click', () => show(tab));
+    tab.addEventListener('click', () => pick(tab));
     tab.addEventListener('keydown', (e) => step(tab, e.key));
 }
 
-show(document.querySelector('[role=tab][aria-selected=true]'));
+window.addEventListener('hashchange', fromAddress);
+
+if (!fromAddress()) {
+    show(document.querySelector('[role=tab][aria-selected=true]'));
+}
+
 counters(document.getElementById('counters'));

@@ -58,15 +58,15 @@ export class Pane {
 
         const li = element('li', 'message');
         const meta = element('div', 'meta');
-        const time = element('time', '', clock(m.time));
+        const when = element('time', '', time(m.time));
 
         li.dataset.testid = 'message';
         li.dataset.id = m.id;
         li.dataset.resumed = m.resumed;
         li.classList.toggle('resumed', m.resumed);
 
-        time.dateTime = new Date(m.time).toISOString();
-        time.title = m.arrival ? 'when it was received'
+        when.dateTime = new Date(m.time).toISOString();
+        when.title = m.arrival ? 'when it was received'
                                : 'when it was published';
         meta.append(element('code', 'id', m.id));
 
@@ -91,7 +91,7 @@ export class Pane {
             meta.append(element('span', 'chip duplicate', 'duplicate'));
         }
 
-        meta.append(time);
+        meta.append(when);
         li.append(meta, element('pre', 'text',
                                 m.bytes ? hex(m.bytes) : m.text));
 
@@ -166,7 +166,7 @@ export function element(tag, className = '', text = '') {
 }
 
 
-function clock(ms) {
+export function time(ms) {
     const d = new Date(ms);
     const two = (n) => String(n).padStart(2, '0');
 

@@ -1,47 +1,21 @@
 /*
- * The demo page, conf/demo, in Chromium.
- *
- * Environment: CHROMIUM (default /usr/bin/chromium), RT_SCREENSHOTS (where the
- * screenshots stay; without it they are made and removed).
+ * The demo page, conf/demo, in Chromium: its frame and the Topics tab.
  */
 
 import assert from 'node:assert/strict';
-import * as fs from 'node:fs';
-import * as path from 'node:path';
-import { after } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch, listen, screenshot, skip } from './browser.mjs';
 import { seq, start, test, until } from './harness.mjs';
 
 
 const PANES = ['sse', 'ws'];
 
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const skip = !fs.existsSync(executablePath) && `no ${executablePath}`;
-
 const nginx = await start({ root: 'conf/demo',
                             server: 'realtime_history count=20;' });
-const browser = skip ? null : await launch();
+const browser = skip ? null : await launch(nginx);
 const page = browser?.pages()[0];
 const complaints = [];
 
 const find = (id) => page.getByTestId(id);
-
-
-async function launch() {
-    const context = await chromium.launchPersistentContext(
-        nginx.file('chromium'),
-        { executablePath, headless: true,
-          viewport: { width: 1360, height: 860 },
-          args: ['--headless', '--no-sandbox', '--disable-gpu',
-                 '--disable-quic', '--no-first-run',
-                 '--disable-background-networking',
-                 '--disable-component-update', '--disable-sync'] });
-
-    context.setDefaultTimeout(10_000);
-    after(() => context.close());
-
-    return context;
-}
 
 
 /* the rows of a pane, as they are seen */
@@ -119,36 +93,13 @@ async function publish(text, event = '') {
 }
 
 
-async function screenshot(name) {
-    const dir = process.env.RT_SCREENSHOTS ?? nginx.dir;
-    const file = path.join(dir, `${name}.png`);
-
-    fs.mkdirSync(dir, { recursive: true });
-    await page.screenshot({ path: file });
-
-    assert.ok(fs.statSync(file).size > 10_000);
-}
-
-
 function demo(name, run) {
     test(name, { skip }, run);
 }
 
 
 demo('the page opens and connects', async () => {
-    page.on('pageerror', (e) => complaints.push(e.message));
-    page.on('console', (m) => {
-        if (['error', 'warning'].includes(m.type())) {
-            complaints.push(m.text());
-        }
-    });
-
-    page.on('request', (rq) => {
-        if (new URL(rq.url()).host !== nginx.host) {
-            complaints.push(`asks another host: ${rq.url()}`);
-        }
-    });
-
+    listen(page, nginx, complaints);
     await page.goto(nginx.url);
     await connected(...PANES);
 });
@@ -246,7 +197,7 @@ demo('drop, publish, resume', async () => {
                                                   { exact: true }).count(), 3);
     }
 
-    await screenshot('light');
+    await screenshot(page, nginx, 'light');
 });
 
 
@@ -309,7 +260,7 @@ demo('a gap is shown', async () => {
     }
 
     await page.emulateMedia({ colorScheme: 'dark' });
-    await screenshot('dark');
+    await screenshot(page, nginx, 'dark');
     await page.emulateMedia({ colorScheme: 'light' });
 });
 

@@ -6,6 +6,8 @@
  *     await nginx.publish('a', 'hello');
  *     await nginx.stop();
  *
+ * With { daemon: true } there is a realtimed, too, as realtime_worker "main".
+ *
  * Nothing here sleeps for a fixed time: until() tries a condition until it
  * holds or the time is over, and Inbox waits for what a client receives.
  *
@@ -162,7 +164,7 @@ export class Inbox {
 }
 
 
-/* Options: workers, zone, http, server (configuration to add), root. */
+/* Options: workers, zone, http, server (configuration to add), root, daemon. */
 
 export async function start(options = {}) {
     for (let tries = 5; ; tries--) {
@@ -213,10 +215,15 @@ class Nginx {
                       ?? path.join(build, 'ngx_http_realtime_module.so');
         this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rt-clients-'));
         this.killed = false;
+        this.daemon = null;
     }
 
     async start() {
-        const stderr = fs.openSync(this.file('stderr'), 'w');
+        if (this.options.daemon) {
+            await this.startDaemon();
+        }
+
+        const stderr = fs.openSync(this.file('stderr'), 'a');
 
         fs.writeFileSync(this.file('nginx.conf'), this.config());
         fs.mkdirSync(this.file('body'));
@@ -244,6 +251,38 @@ class Nginx {
 
             return await this.status().catch(() => null);
         }, 'nginx answers');
+    }
+
+    /* realtimed, which goes on from its journal after stopDaemon() */
+
+    async startDaemon() {
+        const stderr = fs.openSync(this.file('stderr'), 'a');
+        const child = spawn(path.join(build, 'realtimed'),
+                            ['--listen', `unix:${this.file('socket')}`,
+                             '--data', this.file('data')],
+                            { stdio: ['ignore', stderr, stderr] });
+
+        fs.closeSync(stderr);
+        started.add(this);
+
+        this.daemon = child;
+        this.daemonExited = new Promise((done) => {
+            child.on('error', (e) => done(e.message));
+            child.on('exit', (code, signal) => done(signal ?? code));
+        });
+
+        await until(() => this.log().includes(`${child.pid}: realtimed/`),
+                    'realtimed listens');
+    }
+
+    async stopDaemon(signal = 'SIGTERM') {
+        this.daemon.kill(signal);
+
+        const status = await this.daemonExited;
+
+        this.daemon = null;
+
+        return status;
     }
 
     config() {
@@ -274,6 +313,7 @@ http {
     realtime_zone ${o.zone};
     realtime_drain 1s;
     realtime_retry 300ms;
+    ${o.daemon ? `realtime_worker main unix:${this.file('socket')};` : ''}
     ${o.http}
 
     server {
@@ -425,6 +465,10 @@ http {
         const late = setTimeout(() => this.abort(), WAIT_MS);
         const status = await this.exited;
 
+        if (this.daemon) {
+            assert.equal(await this.stopDaemon(), 0, 'realtimed ends, too');
+        }
+
         clearTimeout(late);
 
         const lines = log().split('\n');
@@ -449,6 +493,8 @@ http {
     }
 
     kill() {
+        this.daemon?.kill('SIGKILL');
+
         if (!this.alive()) {
             return;
         }
