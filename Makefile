@@ -251,9 +251,9 @@ fuzzers:	$(fuzzers:%=$(BUILD)/fuzz/%)
 
 # Tests.
 
-# $(call prove,build directory,nginx,tests)
+# $(call prove,build directory,nginx,tests,environment)
 define prove
-	@RT_BUILD=$(abspath $1) TEST_RT_BUILD=$(abspath $1) \
+	@$4 RT_BUILD=$(abspath $1) TEST_RT_BUILD=$(abspath $1) \
 	TEST_NGINX_BINARY=$2 TEST_RT_MODULE=$(abspath $1)/$(so) \
 	CMOCKA_MESSAGE_OUTPUT=TAP MAKEFLAGS= \
 		prove --timer -j$(JOBS) $3
@@ -262,16 +262,26 @@ endef
 # those of this build, when all tests run
 unit_tests :=	$(if $(filter file,$(origin T)),$(units:%=unit/%.t))
 
+# and those that run once more, with subscribers that have no request
+detached :=	$(if $(filter file,$(origin T)),$(addprefix t/,conflate.t \
+		deflate.t gaps.t keepalive.t kill.t model.t multi.t order.t \
+		reload.t resume.t slow.t sse.t stream.t tls.t websocket.t \
+		websocket_frames.t))
+detach =	RT_HTTP='realtime_detach on;'
+
 test:		test-packages
 	@$(MAKE) -k $(jobs) all unit asan asan-unit fuzzers nginx-1.26 || true
 	@$(MAKE) -k clients check check-asan check-clang check-static fuzz check-1.26
 
 check:		all $(unit_tests:%=$(BUILD)/%)
 	$(call prove,$(BUILD),$(NGINX),$(T) $(unit_tests:%=$(BUILD)/%))
+	$(if $(detached),$(call prove,$(BUILD),$(NGINX),$(detached),$(detach)))
 
 check-asan:	asan $(unit_tests:%=$(BUILD)/asan/%)
 	$(call prove,$(BUILD)/asan,$(out)/asan/nginx,$(T) \
 		$(unit_tests:%=$(BUILD)/asan/%))
+	$(if $(detached),$(call prove,$(BUILD)/asan,$(out)/asan/nginx,\
+		$(detached),$(detach)))
 
 check-1.26:	nginx-1.26
 	$(call prove,$(BUILD)/nginx-1.26,$(out)/nginx-1.26/nginx,t/smoke.t)

@@ -52,6 +52,7 @@ typedef struct ngx_http_rt_subscriber_s    ngx_http_rt_subscriber_t;
 typedef struct ngx_http_rt_subscription_s  ngx_http_rt_subscription_t;
 typedef struct ngx_http_rt_worker_s        ngx_http_rt_worker_t;
 typedef struct ngx_http_rt_pass_conf_s     ngx_http_rt_pass_conf_t;
+typedef struct ngx_http_rt_loc_conf_s      ngx_http_rt_loc_conf_t;
 
 
 typedef enum {
@@ -239,6 +240,7 @@ struct ngx_http_rt_subscription_s {
 
 typedef struct {
     ngx_http_rt_transport_e        transport;
+    size_t                         ctx_size;
 
     /* the header and the hello; NGX_OK, NGX_AGAIN, NGX_ERROR */
     ngx_int_t                    (*open)(ngx_http_rt_subscriber_t *s);
@@ -249,6 +251,9 @@ typedef struct {
 
     /* the timer, which is always set: it holds a process that is to quit */
     void                         (*timer)(ngx_http_rt_subscriber_t *s);
+
+    /* what the client sends; NULL: nothing that matters */
+    void                         (*read)(ngx_http_rt_subscriber_t *s);
 
     /* what could not be sent while a buffer was in flight; NULL: nothing */
     ngx_int_t                    (*flush)(ngx_http_rt_subscriber_t *s);
@@ -302,39 +307,53 @@ typedef struct {
 } ngx_http_rt_pace_t;
 
 
+/*
+ * It lives in the request's pool, or in one of its own if the request may end
+ * before it; see ngx_http_rt_detach.c.  What each message needs comes last, to
+ * be near the subscriptions.
+ */
+
 struct ngx_http_rt_subscriber_s {
-    ngx_http_request_t            *request; /* owner: we die with it */
-    ngx_http_rt_zone_t            *zone;
-    const ngx_http_rt_protocol_t  *protocol;
+    ngx_http_request_t            *request; /* NULL: it has been detached */
+    ngx_pool_t                    *pool;    /* we die with it */
+    ngx_http_rt_loc_conf_t        *conf;
+    ngx_http_core_loc_conf_t      *core_conf;
     void                          *ctx;     /* of the protocol */
 
     ngx_queue_t                    queue;   /* in zone->subscribers */
     ngx_queue_t                    behind;  /* in zone->behind or ->ended */
 
-    uint64_t                       cursor;  /* has all of its topics so far */
     uint64_t                       came_at; /* the zone's seq when it came */
     ngx_http_rt_id_t              *came;    /* NULL or &came_id: with an id */
     ngx_http_rt_id_t               came_id; /* of another epoch */
     ngx_http_rt_scan_t            *scan;    /* with patterns, to catch up */
-    ngx_http_rt_pace_t            *pace;    /* or NULL */
 
-    ngx_http_rt_buffer_t          *out;     /* in flight, one reference */
     u_char                        *out_pos;
     ngx_chain_t                   *out_chain;  /* unless direct */
 
-    ngx_uint_t                     messages;
     ngx_uint_t                     gaps;
-    uint64_t                       bytes;
-    ngx_msec_t                     active;  /* when something was sent */
     ngx_event_t                    timer;
 
     ngx_int_t                      rc;      /* what it ended with */
+    const char                    *close_reason;
+
+    ngx_connection_t              *connection;
+    ngx_http_rt_zone_t            *zone;
+    const ngx_http_rt_protocol_t  *protocol;
+    ngx_http_rt_pace_t            *pace;    /* or NULL */
+    ngx_http_rt_buffer_t          *out;     /* in flight, one reference */
+
+    uint64_t                       cursor;  /* has all of its topics so far */
+    ngx_uint_t                     messages;
+    uint64_t                       bytes;
+    ngx_msec_t                     active;  /* when something was sent */
+
     uint16_t                       close_code;
     uint16_t                       nsubscriptions;
-    const char                    *close_reason;
 
     unsigned                       encoding:4;
     unsigned                       direct:1;   /* past the filters */
+    unsigned                       chunked:1;
     unsigned                       joined:1;   /* counted in the zone */
     unsigned                       live:1;
     unsigned                       queued:1;   /* by "behind" */
@@ -357,7 +376,7 @@ typedef struct {
 } ngx_http_rt_main_conf_t;
 
 
-typedef struct {
+struct ngx_http_rt_loc_conf_s {
     ngx_http_complex_value_t      *publish;
     ngx_shm_zone_t                *publish_zone;
 
@@ -388,7 +407,8 @@ typedef struct {
     ngx_http_rt_deflate_t          deflate;
     ngx_msec_t                     conflate;
     ngx_msec_t                     debounce;
-} ngx_http_rt_loc_conf_t;
+    ngx_flag_t                     detach;
+};
 
 
 #define NGX_HTTP_RT_START_OLDEST   -2   /* else how many messages back */
@@ -534,7 +554,8 @@ void ngx_http_rt_pace_cancel(ngx_http_rt_subscriber_t *s);
 /* ngx_http_rt_subscriber.c */
 
 ngx_http_rt_subscriber_t *ngx_http_rt_subscriber_create(ngx_http_request_t *r,
-    ngx_http_rt_zone_t *zone, ngx_uint_t subscriptions);
+    ngx_http_rt_zone_t *zone, const ngx_http_rt_protocol_t *protocol,
+    ngx_uint_t subscriptions);
 ngx_int_t ngx_http_rt_subscriber_open(ngx_http_rt_subscriber_t *s);
 ngx_int_t ngx_http_rt_subscriber_send(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t *b);
@@ -543,8 +564,7 @@ void ngx_http_rt_subscriber_deliver(ngx_http_rt_subscriber_t *s,
 ngx_int_t ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s,
     ngx_str_t *type, u_char *hello, size_t len);
 uint64_t ngx_http_rt_subscriber_position(ngx_http_rt_subscriber_t *s);
-void ngx_http_rt_subscriber_idle(ngx_http_rt_subscriber_t *s,
-    ngx_msec_t keepalive);
+void ngx_http_rt_subscriber_idle(ngx_http_rt_subscriber_t *s);
 void ngx_http_rt_subscriber_last(ngx_http_rt_subscriber_t *s, u_char *text,
     size_t len);
 void ngx_http_rt_subscriber_live(ngx_http_rt_subscriber_t *s);
@@ -554,8 +574,18 @@ void ngx_http_rt_subscriber_close(ngx_http_rt_subscriber_t *s,
     ngx_uint_t code, const char *reason);
 void ngx_http_rt_subscriber_end(ngx_http_rt_subscriber_t *s, ngx_int_t rc);
 void ngx_http_rt_subscriber_finalize(ngx_http_rt_zone_t *zone);
+void ngx_http_rt_subscriber_write(ngx_http_rt_subscriber_t *s);
+void ngx_http_rt_subscriber_tell(ngx_http_rt_subscriber_t *s);
+void ngx_http_rt_subscriber_leave(void *data);
+void ngx_http_rt_subscriber_free(void *data);
 void ngx_http_rt_subscriber_drain(void);
 void ngx_http_rt_subscriber_exit(ngx_http_rt_zone_t *zone);
+
+
+/* ngx_http_rt_detach.c */
+
+void ngx_http_rt_detach(ngx_http_rt_subscriber_t *s);
+void ngx_http_rt_detach_close(ngx_http_rt_subscriber_t *s, ngx_int_t rc);
 
 
 /* ngx_http_rt_answer.c */

@@ -34,7 +34,6 @@ ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
 {
     ngx_int_t                rc;
     ngx_http_rt_buffer_t    *b;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
     if (s->live || s->blocked || s->closing || s->ended) {
         return;
@@ -48,8 +47,7 @@ ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
         return;
     }
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-    b->deflate = rlcf->deflate;
+    b->deflate = s->conf->deflate;
 
     rc = ngx_http_rt_catchup_start(s, &b);
 
@@ -134,15 +132,12 @@ ngx_http_rt_catchup_gap(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b,
 {
     ngx_int_t                rc;
     ngx_http_rt_gap_t        gap;
-    ngx_http_rt_loc_conf_t  *rlcf;
-
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
 
     s->gaps++;
     s->zone->slot->gaps[reason]++;
 
     if (reason == NGX_HTTP_RT_GAP_LAGGED
-        && rlcf->slow == NGX_HTTP_RT_SLOW_CLOSE)
+        && s->conf->slow == NGX_HTTP_RT_SLOW_CLOSE)
     {
         ngx_http_rt_subscriber_close(s, 1013, "too slow");
         return NGX_DONE;
@@ -172,7 +167,7 @@ ngx_http_rt_catchup_gap(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b,
 
     rc = ngx_http_rt_buffer_add_gap(b, &gap);
 
-    if (rc != NGX_DECLINED || rlcf->slow == NGX_HTTP_RT_SLOW_LATEST) {
+    if (rc != NGX_DECLINED || s->conf->slow == NGX_HTTP_RT_SLOW_LATEST) {
         return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
     }
 
@@ -426,7 +421,6 @@ ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
     ngx_http_rt_zone_t        *zone;
     ngx_http_rt_record_t      *rec;
     ngx_http_rt_audience_t    *a;
-    ngx_http_rt_loc_conf_t    *rlcf;
     ngx_http_rt_subscriber_t  *s;
 
     s = sub->subscriber;
@@ -450,9 +444,7 @@ ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
         return NGX_HTTP_RT_GAP_DELETED;
     }
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    if (rlcf->slow == NGX_HTTP_RT_SLOW_LATEST && start->pos) {
+    if (s->conf->slow == NGX_HTTP_RT_SLOW_LATEST && start->pos) {
 
         ngx_http_rt_zone_lock(zone);
 

@@ -657,6 +657,10 @@ ngx_http_rt_deliver_behind(ngx_http_rt_zone_t *zone, uint64_t deadline)
         ngx_queue_remove(q);
         s->queued = 0;
 
+        if (s->conf->detach && s->request) {
+            ngx_http_rt_detach(s);
+        }
+
         ngx_http_rt_catchup(s);
 
     } while (q != last && ngx_http_rt_deliver_clock() < deadline);

@@ -224,6 +224,13 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       offsetof(ngx_http_rt_loc_conf_t, debounce),
       NULL },
 
+    { ngx_string("realtime_detach"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, detach),
+      NULL },
+
     { ngx_string("realtime_subscriber_limit"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -1115,6 +1122,7 @@ ngx_http_rt_create_loc_conf(ngx_conf_t *cf)
     conf->deflate.min = NGX_CONF_UNSET_SIZE;
     conf->conflate = NGX_CONF_UNSET_MSEC;
     conf->debounce = NGX_CONF_UNSET_MSEC;
+    conf->detach = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -1158,6 +1166,7 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->deflate.min, prev->deflate.min, 256);
     ngx_conf_merge_msec_value(conf->conflate, prev->conflate, 0);
     ngx_conf_merge_msec_value(conf->debounce, prev->debounce, 0);
+    ngx_conf_merge_value(conf->detach, prev->detach, 0);
 
     if (conf->conflate && conf->debounce) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -100,7 +100,7 @@ ngx_http_rt_pass_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
 
     ws = ngx_http_rt_ctx(s->request)->pass;
 
-    arena = ngx_alloc(len + 1, s->request->connection->log);
+    arena = ngx_alloc(len + 1, s->connection->log);
     if (arena == NULL) {
         ngx_http_rt_subscriber_end(s, NGX_ERROR);
         return;
@@ -322,7 +322,6 @@ ngx_http_rt_pass_ws_send(ngx_http_rt_pass_ws_t *ws, u_char *json, size_t len)
 {
     ngx_int_t                  rc;
     ngx_http_rt_buffer_t      *b;
-    ngx_http_rt_loc_conf_t    *rlcf;
     ngx_http_rt_subscriber_t  *s;
 
     s = ws->subscriber;
@@ -331,7 +330,7 @@ ngx_http_rt_pass_ws_send(ngx_http_rt_pass_ws_t *ws, u_char *json, size_t len)
         return;
     }
 
-    ngx_http_set_log_request(s->request->connection->log, s->request);
+    ngx_http_set_log_request(s->connection->log, s->request);
 
     b = ws->pending;
 
@@ -342,9 +341,7 @@ ngx_http_rt_pass_ws_send(ngx_http_rt_pass_ws_t *ws, u_char *json, size_t len)
             return;
         }
 
-        rlcf = ngx_http_get_module_loc_conf(s->request,
-                                            ngx_http_realtime_module);
-        b->deflate = rlcf->deflate;
+        b->deflate = s->conf->deflate;
     }
 
     rc = ngx_http_rt_buffer_add_object(&b, json, len, NULL, NULL, 0);

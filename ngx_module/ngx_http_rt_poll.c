@@ -18,9 +18,11 @@ static void ngx_http_rt_poll_close(ngx_http_rt_subscriber_t *s,
 
 const ngx_http_rt_protocol_t  ngx_http_rt_poll = {
     NGX_HTTP_RT_POLL,
+    0,
     ngx_http_rt_poll_open,
     ngx_http_rt_poll_send,
     ngx_http_rt_poll_timer,
+    NULL,
     NULL,
     ngx_http_rt_poll_close
 };
@@ -32,11 +34,8 @@ ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s)
     unsigned                 seconds;
     ngx_msec_t               wait;
     ngx_table_elt_t         *h;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    wait = rlcf->poll_timeout;
+    wait = s->conf->poll_timeout;
 
     h = ngx_http_rt_header_find(s->request, "Prefer");
 

@@ -15,9 +15,11 @@ static void ngx_http_rt_sse_close(ngx_http_rt_subscriber_t *s,
 
 const ngx_http_rt_protocol_t  ngx_http_rt_sse = {
     NGX_HTTP_RT_SSE,
+    0,
     ngx_http_rt_sse_open,
     NULL,
     ngx_http_rt_sse_timer,
+    NULL,
     NULL,
     ngx_http_rt_sse_close
 };
@@ -28,13 +30,10 @@ ngx_http_rt_sse_open(ngx_http_rt_subscriber_t *s)
 {
     u_char                   hello[128 + 3 * NGX_HTTP_RT_ID_LEN], *p, *id;
     size_t                   len;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
     static ngx_str_t  type = ngx_string("text/event-stream");
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    p = ngx_sprintf(hello, "retry: %M\nid: ", rlcf->retry);
+    p = ngx_sprintf(hello, "retry: %M\nid: ", s->conf->retry);
 
     id = p;
     p = ngx_http_rt_id_write(p, s->zone->sh->store.epoch, s->cursor);
@@ -47,7 +46,7 @@ ngx_http_rt_sse_open(ngx_http_rt_subscriber_t *s)
                         len, id, len, id);
     }
 
-    ngx_http_rt_subscriber_idle(s, rlcf->keepalive);
+    ngx_http_rt_subscriber_idle(s);
 
     return ngx_http_rt_subscriber_header(s, &type, hello, p - hello);
 }
@@ -57,11 +56,8 @@ static void
 ngx_http_rt_sse_timer(ngx_http_rt_subscriber_t *s)
 {
     ngx_http_rt_buffer_t    *b;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    if (ngx_current_msec - s->active >= rlcf->keepalive
+    if (ngx_current_msec - s->active >= s->conf->keepalive
         && !s->blocked && !s->closing)
     {
         b = ngx_http_rt_buffer_create(s->encoding, 3);
@@ -76,7 +72,7 @@ ngx_http_rt_sse_timer(ngx_http_rt_subscriber_t *s)
         /* a full socket has taken it off the live; see to its return */
     }
 
-    ngx_http_rt_subscriber_idle(s, rlcf->keepalive);
+    ngx_http_rt_subscriber_idle(s);
 }
 
 
@@ -87,11 +83,8 @@ ngx_http_rt_sse_close(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
     const char *reason)
 {
     u_char                   text[64], *p;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    p = ngx_sprintf(text, "retry: %M\n\n", ngx_random() % rlcf->retry + 1);
+    p = ngx_sprintf(text, "retry: %M\n\n", ngx_random() % s->conf->retry + 1);
 
     ngx_http_rt_subscriber_last(s, text, p - text);
 }

@@ -18,9 +18,11 @@ static void ngx_http_rt_stream_close(ngx_http_rt_subscriber_t *s,
 
 const ngx_http_rt_protocol_t  ngx_http_rt_stream = {
     NGX_HTTP_RT_STREAM,
+    0,
     ngx_http_rt_stream_open,
     NULL,
     ngx_http_rt_stream_timer,
+    NULL,
     NULL,
     ngx_http_rt_stream_close
 };

@@ -114,16 +114,17 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
                                     "this process takes no subscribers");
     }
 
-    s = ngx_http_rt_subscriber_create(r, zone, topics.nelts);
+    s = ngx_http_rt_subscriber_create(r, zone,
+                                      ngx_http_rt_protocols[transport],
+                                      topics.nelts);
     if (s == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    s->protocol = ngx_http_rt_protocols[transport];
     s->encoding = ngx_http_rt_subscribe_encoding(r, transport);
 
     if (rlcf->conflate || rlcf->debounce) {
-        s->pace = ngx_pcalloc(r->pool, sizeof(ngx_http_rt_pace_t));
+        s->pace = ngx_pcalloc(s->pool, sizeof(ngx_http_rt_pace_t));
         if (s->pace == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -601,11 +602,9 @@ ngx_http_rt_subscribe_audiences(ngx_http_rt_subscriber_t *s,
 {
     ngx_uint_t                   i;
     ngx_http_rt_audience_t      *a;
-    ngx_http_rt_loc_conf_t      *rlcf;
     ngx_http_rt_topic_name_t    *t;
     ngx_http_rt_subscription_t  *sub;
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
     t = topics->elts;
 
     for (i = 0; i < topics->nelts; i++) {
@@ -616,15 +615,14 @@ ngx_http_rt_subscribe_audiences(ngx_http_rt_subscriber_t *s,
         }
 
         a->count++;
-        a->deflate = rlcf->deflate;
+        a->deflate = s->conf->deflate;
 
         sub = &s->subscriptions[i];
         sub->subscriber = s;
         sub->audience = a;
 
         if (t[i].wild && s->scan == NULL) {
-            s->scan = ngx_pcalloc(s->request->pool,
-                                  sizeof(ngx_http_rt_scan_t));
+            s->scan = ngx_pcalloc(s->pool, sizeof(ngx_http_rt_scan_t));
             if (s->scan == NULL) {
                 return NGX_ERROR;
             }
@@ -667,10 +665,7 @@ ngx_http_rt_subscribe_enter(ngx_http_rt_subscriber_t *s)
     ngx_http_rt_zone_t      *zone;
     ngx_http_rt_index_t     *index;
     ngx_http_rt_audience_t  *a;
-    ngx_http_rt_loc_conf_t  *rlcf;
     ngx_http_rt_presence_t   p;
-
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
 
     zone = s->zone;
     index = &zone->sh->store.index;
@@ -683,11 +678,11 @@ ngx_http_rt_subscribe_enter(ngx_http_rt_subscriber_t *s)
         cell = ngx_http_rt_index_find(index, kind, a->hash, a->name.data,
                                       a->name.len);
 
-        if (cell && rlcf->subscriber_limit) {
+        if (cell && s->conf->subscriber_limit) {
             ngx_memzero(&p, sizeof(ngx_http_rt_presence_t));
             ngx_http_rt_index_presence(index, cell, &p);
 
-            if (p.subscribers >= rlcf->subscriber_limit) {
+            if (p.subscribers >= s->conf->subscriber_limit) {
                 rc = NGX_BUSY;
                 goto failed;
             }
@@ -756,10 +751,7 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_record_t         rec;
     ngx_http_rt_audience_t      *a;
     ngx_http_rt_history_t        history;
-    ngx_http_rt_loc_conf_t      *rlcf;
     ngx_http_rt_subscription_t  *sub;
-
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
 
     store = &s->zone->sh->store;
     ring = &store->ring;
@@ -767,11 +759,11 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
 
     tp = ngx_timeofday();
 
-    history.count = rlcf->history_count;
+    history.count = s->conf->history_count;
     history.since = 0;
 
-    if (rlcf->history_age < tp->sec) {
-        history.since = (uint64_t) (tp->sec - rlcf->history_age) * 1000
+    if (s->conf->history_age < tp->sec) {
+        history.since = (uint64_t) (tp->sec - s->conf->history_age) * 1000
                         + tp->msec;
     }
 
@@ -785,7 +777,7 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
         scan->history = history;
     }
 
-    if (!from->given && !from->earliest && rlcf->start == 0) {
+    if (!from->given && !from->earliest && s->conf->start == 0) {
 
         if (scan) {
             scan->live = 1;
@@ -807,8 +799,8 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
             s->came_id = from->id;
         }
 
-    } else if (!from->earliest && rlcf->start > 0) {
-        history.count = ngx_min(history.count, (uint64_t) rlcf->start);
+    } else if (!from->earliest && s->conf->start > 0) {
+        history.count = ngx_min(history.count, (uint64_t) s->conf->start);
     }
 
     if (scan) {

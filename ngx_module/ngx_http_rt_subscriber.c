@@ -18,11 +18,15 @@
  * Nothing ends here at once, for most calls come from a walk over others: an
  * ended subscriber waits in zone->ended for ngx_http_rt_subscriber_finalize().
  * The request's cleanup takes it out of everything, whatever ends the request;
- * the pool's cleanup gives back the buffer, which HTTP/2 may have needed until
- * then.
+ * the pool's cleanup frees it, with the buffer, which HTTP/2 may have needed
+ * until then.  Without a request, the connection's pool does both.
  */
 
 #include "ngx_http_rt.h"
+
+
+/* beside the subscriber itself: the pool's own, and small things */
+#define NGX_HTTP_RT_SUBSCRIBER_POOL  128
 
 
 static ngx_int_t ngx_http_rt_subscriber_direct(ngx_http_rt_subscriber_t *s,
@@ -30,33 +34,75 @@ static ngx_int_t ngx_http_rt_subscriber_direct(ngx_http_rt_subscriber_t *s,
 static ngx_int_t ngx_http_rt_subscriber_filter(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t *b);
 static ngx_int_t ngx_http_rt_subscriber_block(ngx_http_rt_subscriber_t *s);
-static void ngx_http_rt_subscriber_write(ngx_http_request_t *r);
+static void ngx_http_rt_subscriber_read_handler(ngx_http_request_t *r);
+static void ngx_http_rt_subscriber_write_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_subscriber_flush(ngx_http_rt_subscriber_t *s);
 static void ngx_http_rt_subscriber_timer(ngx_event_t *ev);
-static void ngx_http_rt_subscriber_leave(void *data);
 static void ngx_http_rt_subscriber_depart(ngx_http_rt_subscriber_t *s);
-static void ngx_http_rt_subscriber_free(void *data);
 
 
-/* for a request whose zone and number of topics are known */
+/* for a request whose zone, protocol and number of topics are known */
 
 ngx_http_rt_subscriber_t *
 ngx_http_rt_subscriber_create(ngx_http_request_t *r, ngx_http_rt_zone_t *zone,
-    ngx_uint_t subscriptions)
+    const ngx_http_rt_protocol_t *protocol, ngx_uint_t subscriptions)
 {
+    size_t                     size;
+    ngx_pool_t                *pool;
     ngx_http_cleanup_t        *cln;
     ngx_pool_cleanup_t        *pcln;
+    ngx_http_rt_loc_conf_t    *rlcf;
     ngx_http_rt_subscriber_t  *s;
 
-    s = ngx_pcalloc(r->pool, sizeof(ngx_http_rt_subscriber_t)
-                             + subscriptions
-                               * sizeof(ngx_http_rt_subscription_t));
-    if (s == NULL) {
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    size = sizeof(ngx_http_rt_subscriber_t)
+           + subscriptions * sizeof(ngx_http_rt_subscription_t);
+
+    pcln = ngx_pool_cleanup_add(r->pool, 0);
+    if (pcln == NULL) {
         return NULL;
     }
 
+    pool = r->pool;
+
+    if (rlcf->detach) {
+        pool = ngx_create_pool(NGX_HTTP_RT_SUBSCRIBER_POOL
+                               + ngx_min(size + protocol->ctx_size, 1024),
+                               r->connection->log);
+        if (pool == NULL) {
+            return NULL;
+        }
+    }
+
+    s = ngx_pcalloc(pool, size);
+
+    if (s == NULL) {
+        if (pool != r->pool) {
+            ngx_destroy_pool(pool);
+        }
+
+        return NULL;
+    }
+
+    s->pool = pool;
+    s->conf = rlcf;
+
+    pcln->handler = ngx_http_rt_subscriber_free;
+    pcln->data = s;
+
+    if (protocol->ctx_size) {
+        s->ctx = ngx_pcalloc(pool, protocol->ctx_size);
+        if (s->ctx == NULL) {
+            return NULL;
+        }
+    }
+
     s->request = r;
+    s->connection = r->connection;
+    s->core_conf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
     s->zone = zone;
+    s->protocol = protocol;
     s->nsubscriptions = subscriptions;
 
     s->timer.handler = ngx_http_rt_subscriber_timer;
@@ -70,14 +116,6 @@ ngx_http_rt_subscriber_create(ngx_http_request_t *r, ngx_http_rt_zone_t *zone,
 
     cln->handler = ngx_http_rt_subscriber_leave;
     cln->data = s;
-
-    pcln = ngx_pool_cleanup_add(r->pool, 0);
-    if (pcln == NULL) {
-        return NULL;
-    }
-
-    pcln->handler = ngx_http_rt_subscriber_free;
-    pcln->data = s;
 
     return s;
 }
@@ -94,8 +132,10 @@ ngx_http_rt_subscriber_open(ngx_http_rt_subscriber_t *s)
     r = s->request;
 
     r->main->count++;
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_rt_subscriber_write;
+    r->read_event_handler = s->protocol->read
+                                ? ngx_http_rt_subscriber_read_handler
+                                : ngx_http_test_reading;
+    r->write_event_handler = ngx_http_rt_subscriber_write_handler;
 
     r->limit_rate = 0;
     r->limit_rate_set = 1;
@@ -183,7 +223,7 @@ ngx_http_rt_subscriber_direct(ngx_http_rt_subscriber_t *s,
     ssize_t            n;
     ngx_connection_t  *c;
 
-    c = s->request->connection;
+    c = s->connection;
 
     do {
         n = c->send(c, pos, b->last - pos);
@@ -275,23 +315,19 @@ ngx_http_rt_subscriber_filter(ngx_http_rt_subscriber_t *s,
 static ngx_int_t
 ngx_http_rt_subscriber_block(ngx_http_rt_subscriber_t *s)
 {
-    ngx_event_t               *wev;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_event_t  *wev;
 
     s->blocked = 1;
 
     ngx_http_rt_subscriber_unlive(s);
 
-    r = s->request;
-    wev = r->connection->write;
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    wev = s->connection->write;
 
     if (!wev->timer_set) {
-        ngx_add_timer(wev, clcf->send_timeout);
+        ngx_add_timer(wev, s->core_conf->send_timeout);
     }
 
-    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+    if (ngx_handle_write_event(wev, s->core_conf->send_lowat) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -306,13 +342,16 @@ ngx_int_t
 ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
     u_char *hello, size_t len)
 {
-    ngx_buf_t                 *b;
-    ngx_int_t                  rc;
-    ngx_chain_t                out;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_buf_t           *b;
+    ngx_int_t            rc;
+    ngx_chain_t          out;
+    ngx_http_request_t  *r;
 
     r = s->request;
+
+    if (s->conf->detach) {
+        r->keepalive = 0;
+    }
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_type = *type;
@@ -358,13 +397,15 @@ ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
     s->direct = (r->http_version < NGX_HTTP_VERSION_20);
 
     if (s->direct) {
-        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-        if (clcf->tcp_nodelay && ngx_tcp_nodelay(r->connection) != NGX_OK) {
+        if (s->core_conf->tcp_nodelay
+            && ngx_tcp_nodelay(s->connection) != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
-        if (r->chunked) {
+        s->chunked = r->chunked;
+
+        if (s->chunked) {
             s->encoding++;
         }
     }
@@ -380,10 +421,7 @@ ngx_http_rt_subscriber_last(ngx_http_rt_subscriber_t *s, u_char *text,
     size_t len)
 {
     ngx_int_t              rc;
-    ngx_http_request_t    *r;
     ngx_http_rt_buffer_t  *b;
-
-    r = s->request;
 
     if (!s->said) {
         s->said = 1;
@@ -399,7 +437,7 @@ ngx_http_rt_subscriber_last(ngx_http_rt_subscriber_t *s, u_char *text,
             ngx_http_rt_buffer_finish(b);
         }
 
-        if (s->direct && r->chunked) {
+        if (s->chunked) {
             b->last = ngx_cpymem(b->last, "0" CRLF CRLF, 5);
         }
 
@@ -421,7 +459,7 @@ ngx_http_rt_subscriber_last(ngx_http_rt_subscriber_t *s, u_char *text,
         }
     }
 
-    rc = s->direct ? NGX_OK : ngx_http_send_special(r, NGX_HTTP_LAST);
+    rc = s->direct ? NGX_OK : ngx_http_send_special(s->request, NGX_HTTP_LAST);
 
     ngx_http_rt_subscriber_end(s, (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK);
 }
@@ -448,13 +486,16 @@ ngx_http_rt_subscriber_position(ngx_http_rt_subscriber_t *s)
 }
 
 
-/* sets the timer to the time when it will have been idle for so long */
+/* sets the timer to the time when realtime_keepalive will have something to */
+/* do if nothing is sent */
 
 void
-ngx_http_rt_subscriber_idle(ngx_http_rt_subscriber_t *s, ngx_msec_t keepalive)
+ngx_http_rt_subscriber_idle(ngx_http_rt_subscriber_t *s)
 {
+    ngx_msec_t      keepalive;
     ngx_msec_int_t  left;
 
+    keepalive = s->conf->keepalive;
     left = s->active + keepalive - ngx_current_msec;
 
     ngx_add_timer(&s->timer, left > 0 ? (ngx_msec_t) left : keepalive);
@@ -621,12 +662,17 @@ ngx_http_rt_subscriber_finalize(ngx_http_rt_zone_t *zone)
         s->queued = 0;
 
         r = s->request;
-        c = r->connection;
+        c = s->connection;
         rc = s->rc;
 
         /* the request may linger */
 
         ngx_http_rt_subscriber_depart(s);
+
+        if (r == NULL) {
+            ngx_http_rt_detach_close(s, rc);
+            continue;
+        }
 
         ngx_http_set_log_request(c->log, r);
 
@@ -637,26 +683,50 @@ ngx_http_rt_subscriber_finalize(ngx_http_rt_zone_t *zone)
 
 
 static void
-ngx_http_rt_subscriber_write(ngx_http_request_t *r)
+ngx_http_rt_subscriber_read_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
-    ngx_event_t               *wev;
-    ngx_http_rt_ctx_t         *ctx;
-    ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_rt_subscriber_t  *s;
+    ngx_http_rt_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
-    s = ctx->subscriber;
-    wev = r->connection->write;
 
-    if (s == NULL || s->ended || !s->blocked) {
+    if (ctx->subscriber) {
+        ctx->subscriber->protocol->read(ctx->subscriber);
+    }
+}
+
+
+static void
+ngx_http_rt_subscriber_write_handler(ngx_http_request_t *r)
+{
+    ngx_http_rt_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
+
+    if (ctx->subscriber) {
+        ngx_http_rt_subscriber_write(ctx->subscriber);
+    }
+}
+
+
+/* the socket takes something again */
+
+void
+ngx_http_rt_subscriber_write(ngx_http_rt_subscriber_t *s)
+{
+    ngx_int_t          rc;
+    ngx_event_t       *wev;
+    ngx_connection_t  *c;
+
+    c = s->connection;
+    wev = c->write;
+
+    if (s->ended || !s->blocked) {
         return;
     }
 
     if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        r->connection->timedout = 1;
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT, "client timed out");
+        c->timedout = 1;
         ngx_http_rt_subscriber_end(s, NGX_HTTP_REQUEST_TIME_OUT);
         return;
     }
@@ -669,13 +739,11 @@ ngx_http_rt_subscriber_write(ngx_http_request_t *r)
     }
 
     if (rc == NGX_AGAIN) {
-        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
         /* as nginx does it: the time is between two writes */
 
-        ngx_add_timer(wev, clcf->send_timeout);
+        ngx_add_timer(wev, s->core_conf->send_timeout);
 
-        if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+        if (ngx_handle_write_event(wev, s->core_conf->send_lowat) != NGX_OK) {
             ngx_http_rt_subscriber_end(s, NGX_ERROR);
         }
 
@@ -706,20 +774,22 @@ static ngx_int_t
 ngx_http_rt_subscriber_flush(ngx_http_rt_subscriber_t *s)
 {
     ngx_int_t              rc;
+    ngx_connection_t      *c;
     ngx_http_request_t    *r;
     ngx_http_rt_buffer_t  *b;
 
+    c = s->connection;
     r = s->request;
 
     /* the header, or all of it over HTTP/2 */
 
-    if (!s->direct || r->out || r->connection->buffered) {
+    if (r && (!s->direct || r->out || c->buffered)) {
 
         if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
             return NGX_ERROR;
         }
 
-        if (r->out || r->connection->buffered) {
+        if (r->out || c->buffered) {
             return NGX_AGAIN;
         }
     }
@@ -747,13 +817,13 @@ ngx_http_rt_subscriber_flush(ngx_http_rt_subscriber_t *s)
 static void
 ngx_http_rt_subscriber_timer(ngx_event_t *ev)
 {
-    ngx_connection_t          *c;
     ngx_http_rt_subscriber_t  *s;
 
     s = ev->data;
-    c = s->request->connection;
 
-    ngx_http_set_log_request(c->log, s->request);
+    if (s->request) {
+        ngx_http_set_log_request(s->connection->log, s->request);
+    }
 
     if (s->ended) {
         return;
@@ -832,12 +902,12 @@ ngx_http_rt_subscriber_exit(ngx_http_rt_zone_t *zone)
 }
 
 
-static void
+/* whatever has ended the request or the connection */
+
+void
 ngx_http_rt_subscriber_leave(void *data)
 {
     ngx_http_rt_subscriber_t *s = data;
-
-    ngx_http_rt_ctx_t  *ctx;
 
     if (s->timer.timer_set) {
         ngx_del_timer(&s->timer);
@@ -853,6 +923,21 @@ ngx_http_rt_subscriber_leave(void *data)
 
     s->ended = 1;
 
+    if (s->request) {
+        ngx_http_rt_subscriber_tell(s);
+    }
+
+    ngx_http_rt_subscriber_depart(s);
+}
+
+
+/* what the variables of the request will say without it */
+
+void
+ngx_http_rt_subscriber_tell(ngx_http_rt_subscriber_t *s)
+{
+    ngx_http_rt_ctx_t  *ctx;
+
     ctx = ngx_http_get_module_ctx(s->request, ngx_http_realtime_module);
 
     if (ctx) {
@@ -862,8 +947,6 @@ ngx_http_rt_subscriber_leave(void *data)
         ctx->bytes = s->bytes;
         ctx->subscriber = NULL;
     }
-
-    ngx_http_rt_subscriber_depart(s);
 }
 
 
@@ -915,7 +998,7 @@ ngx_http_rt_subscriber_depart(ngx_http_rt_subscriber_t *s)
 }
 
 
-static void
+void
 ngx_http_rt_subscriber_free(void *data)
 {
     ngx_http_rt_subscriber_t *s = data;
@@ -926,5 +1009,9 @@ ngx_http_rt_subscriber_free(void *data)
 
     if (s->scan && s->scan->bounds.elts) {
         ngx_free(s->scan->bounds.elts);
+    }
+
+    if (s->conf->detach) {
+        ngx_destroy_pool(s->pool);
     }
 }

@@ -52,7 +52,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s);
 static ngx_int_t ngx_http_rt_ws_accept(ngx_http_request_t *r);
-static void ngx_http_rt_ws_read(ngx_http_request_t *r);
+static void ngx_http_rt_ws_read(ngx_http_rt_subscriber_t *s);
 static ngx_int_t ngx_http_rt_ws_input(ngx_http_rt_subscriber_t *s, u_char *pos,
     u_char *last);
 static ngx_int_t ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s);
@@ -74,9 +74,11 @@ static void ngx_http_rt_ws_cleanup(void *data);
 
 const ngx_http_rt_protocol_t  ngx_http_rt_ws = {
     NGX_HTTP_RT_WEBSOCKET,
+    sizeof(ngx_http_rt_ws_ctx_t),
     ngx_http_rt_ws_open,
     NULL,
     ngx_http_rt_ws_timer,
+    ngx_http_rt_ws_read,
     ngx_http_rt_ws_flush,
     ngx_http_rt_ws_close_frame
 };
@@ -225,27 +227,18 @@ ngx_http_rt_ws_deflate(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
 {
-    u_char                    hello[32 + NGX_HTTP_RT_ID_LEN], *p;
-    ngx_int_t                 rc;
-    ngx_pool_cleanup_t       *cln;
-    ngx_http_request_t       *r;
-    ngx_http_rt_ws_ctx_t     *ws;
-    ngx_http_rt_buffer_t     *b;
-    ngx_http_rt_loc_conf_t   *rlcf;
-    ngx_http_core_loc_conf_t *clcf;
+    u_char                   hello[32 + NGX_HTTP_RT_ID_LEN], *p;
+    ngx_int_t                rc;
+    ngx_str_t                topic;
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_request_t      *r;
+    ngx_http_rt_ws_ctx_t    *ws;
+    ngx_http_rt_buffer_t    *b;
 
     r = s->request;
-    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    ws = s->ctx;
 
-    ws = ngx_pcalloc(r->pool, sizeof(ngx_http_rt_ws_ctx_t));
-    if (ws == NULL) {
-        return NGX_ERROR;
-    }
-
-    s->ctx = ws;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
+    cln = ngx_pool_cleanup_add(s->pool, 0);
     if (cln == NULL) {
         return NGX_ERROR;
     }
@@ -253,21 +246,25 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
     cln->handler = ngx_http_rt_ws_cleanup;
     cln->data = ws;
 
-    ngx_http_rt_ws_parser_init(&ws->parser, rlcf->message_max_size,
+    ngx_http_rt_ws_parser_init(&ws->parser, s->conf->message_max_size,
                                ngx_http_rt_ws_deflate(r) != 0);
 
-    if (rlcf->publish) {
+    if (s->conf->publish) {
 
-        if (ngx_http_complex_value(r, rlcf->publish, &ws->topic) != NGX_OK) {
+        if (ngx_http_complex_value(r, s->conf->publish, &topic) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (ngx_http_rt_topic_check(ws->topic.data, ws->topic.len) != NULL) {
-            ws->topic.len = 0;
+        if (ngx_http_rt_topic_check(topic.data, topic.len) == NULL) {
+            ws->topic.len = topic.len;
+            ws->topic.data = ngx_pstrdup(s->pool, &topic);
+            if (ws->topic.data == NULL) {
+                return NGX_ERROR;
+            }
         }
     }
 
-    if (rlcf->pass && ngx_http_rt_pass_ws_open(s) != NGX_OK) {
+    if (s->conf->pass && ngx_http_rt_pass_ws_open(s) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -280,7 +277,6 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
 
     r->keepalive = 0;
     r->lingering_close = 1;
-    r->read_event_handler = ngx_http_rt_ws_read;
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
@@ -295,7 +291,9 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
         return NGX_ERROR;
     }
 
-    if (clcf->tcp_nodelay && ngx_tcp_nodelay(r->connection) != NGX_OK) {
+    if (s->core_conf->tcp_nodelay
+        && ngx_tcp_nodelay(s->connection) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -308,7 +306,7 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
         ngx_post_event(r->connection->read, &ngx_posted_events);
     }
 
-    ngx_http_rt_subscriber_idle(s, rlcf->keepalive);
+    ngx_http_rt_subscriber_idle(s);
 
     if (r->out || r->connection->buffered) {
 
@@ -402,32 +400,26 @@ ngx_http_rt_ws_accept(ngx_http_request_t *r)
 
 
 static void
-ngx_http_rt_ws_read(ngx_http_request_t *r)
+ngx_http_rt_ws_read(ngx_http_rt_subscriber_t *s)
 {
-    u_char                    *p;
-    ssize_t                    n;
-    ngx_uint_t                 turn;
-    ngx_connection_t          *c;
-    ngx_http_rt_ctx_t         *ctx;
-    ngx_http_rt_subscriber_t  *s;
+    u_char            *p;
+    ssize_t            n;
+    ngx_buf_t         *b;
+    ngx_uint_t         turn;
+    ngx_connection_t  *c;
 
-    c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
-    s = ctx->subscriber;
-
-    if (s == NULL) {
-        return;
-    }
+    c = s->connection;
 
     for (turn = 0; !s->ended; turn++) {
 
         /* what came with the handshake is first */
 
-        n = r->header_in->last - r->header_in->pos;
+        b = s->request ? s->request->header_in : NULL;
 
-        if (n) {
-            p = r->header_in->pos;
-            r->header_in->pos = r->header_in->last;
+        if (b && b->pos < b->last) {
+            p = b->pos;
+            n = b->last - b->pos;
+            b->pos = b->last;
 
         } else {
             if (turn >= NGX_HTTP_RT_WS_TURN) {
@@ -491,7 +483,7 @@ ngx_http_rt_ws_input(ngx_http_rt_subscriber_t *s, u_char *pos, u_char *last)
 
         default: /* NGX_HTTP_RT_WS_ERROR */
 
-            ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
+            ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
                           "client sent invalid WebSocket data: %s",
                           ws->parser.reason);
 
@@ -518,7 +510,6 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
     size_t                    size;
     u_char                   *p;
     ngx_http_rt_ws_ctx_t     *ws;
-    ngx_http_rt_loc_conf_t   *rlcf;
     ngx_http_rt_ws_parser_t  *parser;
 
     ws = s->ctx;
@@ -528,9 +519,7 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
         return NGX_OK;
     }
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    if (ws->topic.len == 0 && rlcf->pass == NULL) {
+    if (ws->topic.len == 0 && s->conf->pass == NULL) {
         ngx_http_rt_subscriber_close(s, 1008,
                                      "nothing may be published here");
         return NGX_OK;
@@ -543,7 +532,7 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
 
     if (ws->len + parser->len > ws->size) {
         size = ngx_max(2 * ws->size, ws->len + parser->len);
-        size = ngx_min(size, rlcf->message_max_size);
+        size = ngx_min(size, s->conf->message_max_size);
 
         p = realloc(ws->message, size);
         if (p == NULL) {
@@ -578,19 +567,17 @@ ngx_http_rt_ws_message(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
 {
     ngx_str_t                text;
     ngx_http_rt_ws_ctx_t    *ws;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
     ws = s->ctx;
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    if (rlcf->message_rate && ngx_http_rt_ws_excess(ws, rlcf)) {
+    if (s->conf->message_rate && ngx_http_rt_ws_excess(ws, s->conf)) {
         ngx_http_rt_subscriber_close(s, 1008, "too many messages");
         return;
     }
 
     if (ws->parser.compressed) {
 
-        switch (ngx_http_rt_inflate(data, len, rlcf->message_max_size, &text))
+        switch (ngx_http_rt_inflate(data, len, s->conf->message_max_size,
+                                    &text))
         {
         case NGX_OK:
             break;
@@ -617,7 +604,7 @@ ngx_http_rt_ws_message(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
         len = text.len;
     }
 
-    if (rlcf->pass == NULL) {
+    if (s->conf->pass == NULL) {
         ngx_http_rt_ws_publish(s, data, len);
 
     } else if (ws->parser.opcode == NGX_HTTP_RT_WS_TEXT) {
@@ -653,12 +640,10 @@ ngx_http_rt_ws_publish(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
     ngx_shm_zone_t           *shm_zone;
     ngx_http_rt_ws_ctx_t     *ws;
     ngx_http_rt_message_t     m;
-    ngx_http_rt_loc_conf_t   *rlcf;
     ngx_http_rt_presence_t    p;
 
     ws = s->ctx;
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-    shm_zone = rlcf->publish_zone;
+    shm_zone = s->conf->publish_zone;
 
     ngx_memzero(&m, sizeof(ngx_http_rt_message_t));
 
@@ -713,7 +698,7 @@ ngx_http_rt_ws_control(ngx_http_rt_subscriber_t *s)
         }
 
         if (ws->pong_data == NULL) {
-            ws->pong_data = ngx_pnalloc(s->request->pool,
+            ws->pong_data = ngx_pnalloc(s->pool,
                                         NGX_HTTP_RT_WS_CONTROL_MAX);
             if (ws->pong_data == NULL) {
                 ngx_http_rt_subscriber_end(s, NGX_ERROR);
@@ -753,7 +738,6 @@ ngx_http_rt_ws_flush(ngx_http_rt_subscriber_t *s)
 {
     ngx_int_t                rc;
     ngx_http_rt_ws_ctx_t    *ws;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
     ws = s->ctx;
     rc = NGX_OK;
@@ -765,9 +749,7 @@ ngx_http_rt_ws_flush(ngx_http_rt_subscriber_t *s)
                                   ws->pong_len);
     }
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
-    return (rc == NGX_OK && rlcf->pass) ? ngx_http_rt_pass_ws_flush(s) : rc;
+    return (rc == NGX_OK && s->conf->pass) ? ngx_http_rt_pass_ws_flush(s) : rc;
 }
 
 
@@ -802,11 +784,8 @@ static void
 ngx_http_rt_ws_timer(ngx_http_rt_subscriber_t *s)
 {
     ngx_http_rt_ws_ctx_t    *ws;
-    ngx_http_rt_loc_conf_t  *rlcf;
 
     ws = s->ctx;
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
     if (s->closing && s->blocked) {
 
         /* our close is still to be sent; send_timeout watches over that */
@@ -823,10 +802,10 @@ ngx_http_rt_ws_timer(ngx_http_rt_subscriber_t *s)
         return;
     }
 
-    if (ngx_current_msec - s->active >= rlcf->keepalive && !s->blocked) {
+    if (ngx_current_msec - s->active >= s->conf->keepalive && !s->blocked) {
 
         if (ws->unanswered == NGX_HTTP_RT_WS_UNANSWERED) {
-            ngx_log_error(NGX_LOG_INFO, s->request->connection->log, 0,
+            ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
                           "client answers no pings");
             ngx_http_rt_subscriber_end(s, NGX_HTTP_REQUEST_TIME_OUT);
             return;
@@ -842,7 +821,7 @@ ngx_http_rt_ws_timer(ngx_http_rt_subscriber_t *s)
         }
     }
 
-    ngx_http_rt_subscriber_idle(s, rlcf->keepalive);
+    ngx_http_rt_subscriber_idle(s);
 }
 
 

@@ -282,6 +282,7 @@ http {
     $zones
     $tls
     add_header X-Pid \$pid always;
+    @{[$ENV{RT_HTTP} // '']}
     $self->{http}
     server {
         @{[$self->_listens]}

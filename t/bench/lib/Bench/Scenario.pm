@@ -168,6 +168,7 @@ sub scenarios ($files) {
     connection_pool_size       256;
     request_pool_size          1k;
 EOC
+            ours   => 'realtime_detach on;',
             servers => [qw(ours nchan)],
             report => \@memory,
         };

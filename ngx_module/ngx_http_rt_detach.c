@@ -1,0 +1,306 @@
+/*
+ * Detaching: a subscriber that goes on without its request.
+ *
+ * With realtime_detach the request of a WebSocket, or of an SSE or ndjson
+ * stream over HTTP/1, ends when its header has gone out: it is logged, what it
+ * held (limit_conn, say) is given back, and its pools and buffers are freed,
+ * which is most of what an idle connection costs.  What remains is nginx's
+ * connection and the subscriber, whom the connection's pool owns from then on.
+ *
+ * Who came with a request that is still needed stays as it is: over HTTP/2, by
+ * long-poll, with commands, or while something of the request is in flight.
+ */
+
+#include "ngx_http_rt.h"
+
+
+/* bytes that nobody wants, read at a time */
+#define NGX_HTTP_RT_DETACH_READ  4096
+
+/* reads of one connection before others have their turn */
+#define NGX_HTTP_RT_DETACH_TURN  16
+
+
+static void ngx_http_rt_detach_buffers(ngx_connection_t *c,
+    ngx_http_connection_t *hc);
+static void ngx_http_rt_detach_handler(ngx_event_t *ev);
+static void ngx_http_rt_detach_discard(ngx_http_rt_subscriber_t *s);
+static ngx_int_t ngx_http_rt_detach_drain(ngx_connection_t *c);
+static void ngx_http_rt_detach_cleanup(void *data);
+static void ngx_http_rt_detach_linger(ngx_connection_t *c);
+static void ngx_http_rt_detach_lingering(ngx_event_t *rev);
+
+
+/* called where the request is nobody's business at the moment */
+
+void
+ngx_http_rt_detach(ngx_http_rt_subscriber_t *s)
+{
+    ngx_connection_t       *c;
+    ngx_pool_cleanup_t     *pcln;
+    ngx_http_cleanup_t     *cln;
+    ngx_http_request_t     *r;
+    ngx_http_connection_t  *hc;
+
+    r = s->request;
+    c = s->connection;
+
+    if (!s->direct || s->conf->pass || s->blocked || s->closing || s->ended
+        || r->main->count != 1 || r->discard_body || r->out || c->buffered)
+    {
+        return;
+    }
+
+    if (s->protocol->read && r->header_in->pos < r->header_in->last) {
+
+        /* it goes with the request */
+
+        s->protocol->read(s);
+
+        if (s->blocked || s->closing || s->ended) {
+            return;
+        }
+    }
+
+    pcln = ngx_pool_cleanup_add(c->pool, 0);
+    if (pcln == NULL) {
+        return;
+    }
+
+    pcln->handler = ngx_http_rt_detach_cleanup;
+    pcln->data = s;
+
+    for (cln = r->cleanup; cln; cln = cln->next) {
+        if (cln->data == s) {
+            cln->handler = NULL;
+        }
+    }
+
+    for (pcln = r->pool->cleanup; pcln; pcln = pcln->next) {
+        if (pcln->data == s) {
+            pcln->handler = NULL;
+        }
+    }
+
+    ngx_http_rt_subscriber_tell(s);
+
+    hc = r->http_connection;
+    s->request = NULL;
+
+    ngx_http_set_log_request(c->log, r);
+    ngx_http_free_request(r, 0);
+
+    c->data = s;
+    c->log->action = "serving subscriber";
+
+    ngx_http_rt_detach_buffers(c, hc);
+
+    c->read->handler = ngx_http_rt_detach_handler;
+    c->write->handler = ngx_http_rt_detach_handler;
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+}
+
+
+/* what nginx frees of an idle keepalive connection */
+
+static void
+ngx_http_rt_detach_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
+{
+    ngx_chain_t  *cl;
+
+    (void) ngx_pfree(c->pool, c->buffer->start);
+
+    for (cl = hc->free; cl; cl = cl->next) {
+        (void) ngx_pfree(c->pool, cl->buf->start);
+    }
+
+    for (cl = hc->busy; cl; cl = cl->next) {
+        (void) ngx_pfree(c->pool, cl->buf->start);
+    }
+
+    hc->free = NULL;
+    hc->busy = NULL;
+    hc->nbusy = 0;
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+}
+
+
+static void
+ngx_http_rt_detach_handler(ngx_event_t *ev)
+{
+    ngx_connection_t          *c;
+    ngx_http_rt_subscriber_t  *s;
+
+    c = ev->data;
+    s = c->data;
+
+    if (c->close) {
+
+        /* worker_shutdown_timeout */
+
+        ngx_http_rt_subscriber_end(s, NGX_ERROR);
+        return;
+    }
+
+    if (ev->write) {
+        ngx_http_rt_subscriber_write(s);
+
+    } else if (s->protocol->read) {
+        s->protocol->read(s);
+
+    } else {
+        ngx_http_rt_detach_discard(s);
+    }
+}
+
+
+/* the client of a stream has nothing to say but its end */
+
+static void
+ngx_http_rt_detach_discard(ngx_http_rt_subscriber_t *s)
+{
+    if (!s->ended && ngx_http_rt_detach_drain(s->connection) == NGX_ERROR) {
+        s->connection->error = 1;
+        ngx_http_rt_subscriber_end(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+    }
+}
+
+
+/* NGX_ERROR: nothing more will come */
+
+static ngx_int_t
+ngx_http_rt_detach_drain(ngx_connection_t *c)
+{
+    u_char      buffer[NGX_HTTP_RT_DETACH_READ];
+    ssize_t     n;
+    ngx_uint_t  turn;
+
+    for (turn = 0; turn < NGX_HTTP_RT_DETACH_TURN; turn++) {
+
+        n = c->recv(c, buffer, NGX_HTTP_RT_DETACH_READ);
+
+        if (n == NGX_AGAIN) {
+            return ngx_handle_read_event(c->read, 0);
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_post_event(c->read, &ngx_posted_next_events);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_rt_detach_cleanup(void *data)
+{
+    ngx_http_rt_subscriber_leave(data);
+    ngx_http_rt_subscriber_free(data);
+}
+
+
+/*
+ * Where the last words were said, the peer's are awaited: to close with
+ * something unread would reset the connection and might destroy them.
+ */
+
+void
+ngx_http_rt_detach_close(ngx_http_rt_subscriber_t *s, ngx_int_t rc)
+{
+    ngx_connection_t  *c;
+
+    c = s->connection;
+
+    if (rc != NGX_OK || c->error || c->close) {
+
+#if (NGX_HTTP_SSL)
+        if (c->ssl) {
+            c->ssl->no_send_shutdown = 1;
+        }
+#endif
+
+        ngx_http_close_connection(c);
+        return;
+    }
+
+    if (s->timer.timer_set) {
+        ngx_del_timer(&s->timer);
+    }
+
+    ngx_http_rt_detach_linger(c);
+}
+
+
+static void
+ngx_http_rt_detach_linger(ngx_connection_t *c)
+{
+    ngx_event_t               *rev;
+    ngx_http_rt_subscriber_t  *s;
+
+    s = c->data;
+    rev = c->read;
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_int_t  rc;
+
+        c->ssl->shutdown_without_free = 1;
+
+        rc = ngx_ssl_shutdown(c);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_close_connection(c);
+            return;
+        }
+
+        if (rc == NGX_AGAIN) {
+            c->ssl->handler = ngx_http_rt_detach_linger;
+            return;
+        }
+    }
+#endif
+
+    rev->handler = ngx_http_rt_detach_lingering;
+    c->write->handler = ngx_http_empty_handler;
+
+    if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
+        ngx_connection_error(c, ngx_socket_errno,
+                             ngx_shutdown_socket_n " failed");
+        ngx_http_close_connection(c);
+        return;
+    }
+
+    ngx_reusable_connection(c, 1);
+
+    ngx_add_timer(rev, s->core_conf->lingering_timeout);
+
+    ngx_post_event(rev, &ngx_posted_events);
+}
+
+
+/* as long as lingering_timeout in all */
+
+static void
+ngx_http_rt_detach_lingering(ngx_event_t *rev)
+{
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    if (rev->timedout || c->close
+        || ngx_http_rt_detach_drain(c) == NGX_ERROR)
+    {
+        ngx_http_close_connection(c);
+    }
+}

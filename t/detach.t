@@ -1,0 +1,136 @@
+# realtime_detach: the request ends with the handshake, the subscriber does not.
+# Everything else about such subscribers is in the other tests, which run with
+# it, too.
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use RT;
+
+
+my $rt = RT->new(tls => 1, http2 => 1, http => <<'EOF_H', server => <<'EOF_S');
+    limit_conn_zone $binary_remote_addr zone=conns:1m;
+    log_format t "$status $request_uri $realtime_transport $realtime_id "
+                 "$realtime_messages";
+    large_client_header_buffers 4 16k;
+EOF_H
+    location = /auth { internal; return 204; }
+    location ~ ^/off/(.+)$ { realtime_subscribe $1; }
+    location ~ ^/on/(.+)$ {
+        access_log access.log t;
+        limit_conn conns 1;
+        auth_request /auth;
+        realtime_detach on;
+        realtime_keepalive 1s;
+        realtime_publish $1;
+        realtime_subscribe $1;
+    }
+EOF_S
+
+sub lines ($tag) {
+    open my $f, '<', "$rt->{dir}/access.log" or return;
+    return grep { /\?\Q$tag\E[ &]/ } <$f>;
+}
+
+sub counted ($transport) {
+    return $rt->status->{zones}{main}{subscribers}{$transport};
+}
+
+# the private memory of the process
+
+sub bytes {
+    my ($pid) = $rt->workers;
+    open my $f, '<', "/proc/$pid/smaps_rollup" or die "smaps_rollup: $!";
+    my $kb = 0;
+    /^Private_\w+: +(\d+)/ and $kb += $1 while <$f>;
+    return $kb * 1024;
+}
+
+my $id = $rt->publish_id('a', 'first');
+my $before = $id;
+my $long = 'x' x 9000;
+
+for my $t (qw(sse websocket stream)) {
+    my @c = map { $rt->client($t, "/on/a?$t", $_ == 2 ? (tls => 1) : ()) }
+        1 .. 3;
+    ok(wait_for(sub { lines($t) == 3 }), "$t: logged while they are there");
+    my $status = $t eq 'websocket' ? 101 : 200;
+    like((lines($t))[0], qr/^$status \S+ $t $id 0$/, "$t: as it began");
+    is(counted($t), 3, "$t: all are counted, and limit_conn counts none");
+
+    $rt->publish('a', "to $t");
+    ok($_->wait_data("to $t"), "$t: served") for @c;
+    is($c[0]->last_id, $c[1]->last_id, "$t: ids");
+    (shift @c)->abort;
+    (shift @c)->close;
+    ok(wait_for(sub { counted($t) == 1 }), "$t: two have left");
+    $id = $rt->publish_id('a', "still to $t");
+    ok($c[0]->wait_data("still to $t"), "$t: the third is served");
+    $c[0]->close;
+    ok(wait_for(sub { counted($t) == 0 }), "$t: nobody is left");
+    is(scalar(lines($t)), 3, "$t: one line each");
+}
+
+# large header buffers, and frames that come with the handshake
+
+my $ws = $rt->ws("/on/b?$long", early => RT::WebSocket::frame(1, 'early'));
+ok($ws->wait_data('early'), 'a frame in the same packet');
+$ws->send_text('later');
+ok($ws->wait_data('later'), 'publishes');
+ok($ws->sync, 'is answered a ping');
+ok(wait_for(sub { ($ws->{pings} // 0) > 1 }), 'and pinged');
+$ws->send_text("\xff" x 60_000);
+ok($ws->wait_end, 'bad UTF-8');
+is($ws->close_code, 1007, "is told so");
+ok(!$ws->{reset}, 'and no reset');
+
+# who needs the request keeps it
+
+my $h2 = $rt->h2('SSE', '/on/c?h2');
+$rt->publish('c', 'over HTTP/2');
+ok($h2->wait_data('over HTTP/2'), 'HTTP/2');
+is(scalar(lines('h2')), 0, 'is logged at its end');
+is($rt->sse('/on/c?second')->status, 503, 'and limit_conn counts it');
+$h2->close;
+
+my $poll = $rt->conn;
+$rt->publish('d', 'x');
+for my $n (1 .. 3) {
+    my $r = $poll->ask('GET', '/on/d?poll', [ Accept => 'application/json',
+                                              'Last-Event-ID' => $before ]);
+    is($r->status, 200, "long-poll $n on one connection");
+}
+$poll->close;
+
+# what it is for; a sanitizer has memory of its own
+
+my %cost;
+for my $where (qw(off on)) {
+    my $at = bytes();
+    my @c = map { $rt->sse("/$where/e") } 1 .. 300;
+    $cost{$where} = bytes() - $at;
+    $_->close for @c;
+    ok(wait_for(sub { counted('sse') == 0 }), "$where: all gone");
+}
+cmp_ok($cost{on}, '<', $cost{off} / 2, 'a connection costs less than half')
+    or diag show(\%cost) if RT::nginx() !~ /asan/;
+
+# a process that goes says goodbye to those without a request, too
+
+$rt->write_config(main => 'worker_shutdown_timeout 1s;');
+my %c = map { $_ => $rt->client($_, '/on/f') } qw(sse websocket stream);
+ok($rt->reload, 'reload');
+ok($_->wait_end, 'ends') for values %c;
+is($c{websocket}->close_code, 1012, 'WebSocket: 1012');
+ok($c{$_}{res}{done} && !$c{$_}{reset}, "$_: a clean end") for qw(sse stream);
+
+%c = map { $_ => $rt->client($_, '/on/f') } qw(sse websocket stream);
+$rt->write_config(http => $rt->{http} . 'realtime_drain 1h;');
+ok($rt->reload, 'reload');
+%c = map { $_ => $rt->client($_, '/on/f') } qw(sse websocket stream);
+ok($rt->reload, 'reload');
+ok(wait_for(sub { !$rt->leaving }, 10), 'worker_shutdown_timeout ends them');
+
+RT->end;
