@@ -321,7 +321,7 @@ bench:		all
 	t/bench/run
 
 bench-worker:	all
-	t/bench/worker $(BUILD)
+	t/bench/worker
 
 
 # Using it.

@@ -9,7 +9,8 @@ use v5.36;
 use Exporter 'import';
 use JSON::PP;
 
-our @EXPORT = qw(median figure ratio verdict summary write_json write_table);
+our @EXPORT = qw(median figure ratio verdict summary write_json write_table
+                 merge_json markdown thousands);
 
 
 my %title = (
@@ -62,7 +63,8 @@ sub _value ($run, $name) {
 
 
 sub figure ($result, $server, $name) {
-    return median(map { _value($_, $name) } @{ $result->{runs}{$server} });
+    return median(map { scalar _value($_, $name) }
+                  @{ $result->{runs}{$server} });
 }
 
 
@@ -99,6 +101,11 @@ sub _format ($name, $value) {
     return sprintf '%.2f', $value if $name =~ /^cpu_/;
     return sprintf '%.0f', $value * 100 if $name =~ /^(cpu|least_share)$/;
 
+    return thousands($value);
+}
+
+
+sub thousands ($value) {
     my $text = reverse sprintf '%.0f', $value;
     $text =~ s/(\d{3})(?=\d)/$1,/g;
 
@@ -123,16 +130,27 @@ sub _ratios ($result, $server) {
 }
 
 
+# how long server and load had to wait for a core that somebody else used
+
+sub _waited ($result, $server) {
+    my @waited = map { figure($result, $server, $_) } qw(waited own_waited);
+
+    return join ' / ', map { sprintf '%.0f', $_ * 100 }
+                       grep { defined } @waited;
+}
+
+
 sub summary ($result) {
     my @report = @{ $result->{report} };
     my @rows = (['', map({ $title{$_} } @report), 'of bare', 'of nchan',
-                 'errors']);
+                 'waited, %', 'errors']);
 
     for my $server (@{ $result->{servers} }) {
         push @rows, [
             $Bench::Server::title{$server},
             map({ _format($_, figure($result, $server, $_)) } @report),
             _ratios($result, $server),
+            _waited($result, $server),
             verdict($result->{runs}{$server}) || 'none',
         ];
     }
@@ -141,10 +159,24 @@ sub summary ($result) {
 }
 
 
-sub write_json ($file, $results, %about) {
-    open my $f, '>', $file or die "$file: $!\n";
+# "make bench" and "make bench-worker" leave each other's figures alone
 
-    print $f $json->encode({
+sub merge_json ($file, %parts) {
+    my $old = {};
+
+    if (open my $f, '<', $file) {
+        local $/;
+        $old = eval { $json->decode(<$f>) } // {};
+    }
+
+    open my $f, '>', $file or die "$file: $!\n";
+    print $f $json->encode({ %$old, %parts });
+    close $f or die "$file: $!\n";
+}
+
+
+sub write_json ($file, $results, %about) {
+    merge_json($file,
         %about,
         scenarios => { map {
             my $r = $_;
@@ -164,10 +196,17 @@ sub write_json ($file, $results, %about) {
                 } grep { $_ ne 'ours' } @{ $r->{servers} } },
                 $r->{note} ? (note => $r->{note}) : (),
             });
-        } @$results },
-    });
+        } @$results });
+}
 
-    close $f or die "$file: $!\n";
+
+sub markdown ($head, @rows) {
+    my $left = grep { $_ eq '' || /x in flight$/ } @$head;
+
+    return join '', map { "$_\n" }
+           '| ' . join(' | ', @$head) . ' |',
+           '|' . '---|' x $left . '--:|' x (@$head - $left),
+           map { '| ' . join(' | ', @$_) . ' |' } @rows;
 }
 
 
@@ -187,7 +226,7 @@ sub write_table ($file, $results, $about) {
 
         print $f "\n";
         print $f "| @{[ join ' | ', @{ shift @rows } ]} |\n";
-        print $f '|---|' . '--:|' x @{ $result->{report} } . "---|---|---|\n";
+        print $f '|---|', '--:|' x @{ $result->{report} }, '---|' x 4, "\n";
         print $f "| @{[ join ' | ', @$_ ]} |\n" for @rows;
     }
 

@@ -271,6 +271,7 @@ $own->{http}
         location = /process { return 200 \$pid; }
 
 $own->{server}
+@{[ $self->{locations} // '' ]}
     }
 }
 EOC
