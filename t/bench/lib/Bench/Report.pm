@@ -147,7 +147,8 @@ sub summary ($result) {
 
     for my $server (@{ $result->{servers} }) {
         push @rows, [
-            $Bench::Server::title{$server},
+            $result->{group} ? $result->{title}
+                             : $Bench::Server::title{$server},
             map({ _format($_, figure($result, $server, $_)) } @report),
             _ratios($result, $server),
             _waited($result, $server),
@@ -210,23 +211,47 @@ sub markdown ($head, @rows) {
 }
 
 
+# a row for each server, or one table for a group of scenarios
+
+sub _tables ($results) {
+    my @tables;
+
+    for my $result (@$results) {
+        my $group = $result->{group} // '';
+        my @rows = %{ $result->{runs} } ? summary($result) : ();
+
+        if (@rows && $group && @tables && $tables[-1]{group} eq $group) {
+            push @{ $tables[-1]{rows} }, $rows[1];
+            next;
+        }
+
+        push @tables, {
+            group => @rows ? $group : '',
+            title => $group || "$result->{title}\n\n`$result->{name}`",
+            note  => $result->{note} ? ": $result->{note}" : '',
+            rows  => \@rows,
+            right => scalar @{ $result->{report} },
+        };
+    }
+
+    return @tables;
+}
+
+
 sub write_table ($file, $results, $about) {
     open my $f, '>', $file or die "$file: $!\n";
 
     print $f "$about\n";
 
-    for my $result (@$results) {
-        print $f "\n### $result->{title}\n\n`$result->{name}`";
-        print $f ": $result->{note}" if $result->{note};
-        print $f "\n";
+    for my $table (_tables($results)) {
+        my ($head, @rows) = @{ $table->{rows} };
 
-        next if !%{ $result->{runs} };
+        print $f "\n### $table->{title}$table->{note}\n";
 
-        my @rows = summary($result);
+        next if !$head;
 
-        print $f "\n";
-        print $f "| @{[ join ' | ', @{ shift @rows } ]} |\n";
-        print $f '|---|', '--:|' x @{ $result->{report} }, '---|' x 4, "\n";
+        print $f "\n| @{[ join ' | ', @$head ]} |\n";
+        print $f '|---|', '--:|' x $table->{right}, '---|' x 4, "\n";
         print $f "| @{[ join ' | ', @$_ ]} |\n" for @rows;
     }
 

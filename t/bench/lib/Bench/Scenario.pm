@@ -11,6 +11,7 @@ package Bench::Scenario;
 #     reload              seconds between reloads, while it is measured
 #     quick               seconds of a quick run
 #     rounds              fewer than the others have
+#     group               one table for all of it; ours is the only server
 
 use v5.36;
 
@@ -233,9 +234,10 @@ EOC
             for my $n (1, 2, 4, 8) {
                 push @list, {
                     name      => "contend-$what-$size-$n",
-                    title     => "64 publishers, $n "
-                                 . ($n > 1 ? 'processes' : 'process') . ', '
-                                 . ($size > 128 ? '64 KB' : '128 bytes')
+                    group     => '64 publishers of one topic, '
+                                 . '`contend-*`',
+                    title     => "$n " . ($n > 1 ? 'processes' : 'process')
+                                 . ($size > 128 ? ', 64 KB' : ', 128 bytes')
                                  . { alone   => '',
                                      reader  => ', one reader',
                                      nothing => ': "return 201"' }->{$what},
