@@ -102,6 +102,8 @@ static void ngx_http_rt_link_answer(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
 static void ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
+static ngx_int_t ngx_http_rt_link_audience(ngx_http_rt_link_t *link,
+    const rt_wire_frame_t *f);
 static void ngx_http_rt_link_pong(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
 static void ngx_http_rt_link_confirm(ngx_http_rt_link_t *link);
@@ -935,8 +937,12 @@ ngx_http_rt_link_take(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
         break;
 
     case RT_WIRE_PUBLISH:
+    case RT_WIRE_NOTICE:
         ngx_http_rt_link_publication(link, f);
         break;
+
+    case RT_WIRE_AUDIENCE:
+        return ngx_http_rt_link_audience(link, f);
 
     case RT_WIRE_PING:
         ngx_http_rt_link_pong(link, f);
@@ -1044,10 +1050,11 @@ static void
 ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f)
 {
-    ngx_int_t               rc;
-    const char             *reason;
-    rt_wire_str_t           s;
-    ngx_http_rt_message_t   m;
+    ngx_int_t                rc;
+    const char              *reason;
+    rt_wire_str_t            s;
+    ngx_http_rt_message_t    m;
+    ngx_http_rt_presence_t   p;
 
     ngx_memzero(&m, sizeof(ngx_http_rt_message_t));
 
@@ -1067,9 +1074,11 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     m.data = s.data;
     m.data_len = s.len;
 
-    link->place.position = rt_wire_number(f, RT_WIRE_F_POSITION);
-    link->place.index = rt_wire_number(f, RT_WIRE_F_INDEX);
-    link->confirm = 1;
+    if (f->type == RT_WIRE_PUBLISH) {
+        link->place.position = rt_wire_number(f, RT_WIRE_F_POSITION);
+        link->place.index = rt_wire_number(f, RT_WIRE_F_INDEX);
+        link->confirm = 1;
+    }
 
     reason = ngx_http_rt_topic_check(m.topic, m.topic_len);
 
@@ -1081,7 +1090,9 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     }
 
     if (reason == NULL) {
-        rc = ngx_http_rt_zone_append_from(link->zone, &m, &link->place);
+        rc = (f->type == RT_WIRE_PUBLISH)
+             ? ngx_http_rt_zone_append_from(link->zone, &m, &link->place)
+             : ngx_http_rt_zone_append(link->zone, &m, 1, NULL, &p);
 
         if (rc == NGX_HTTP_RT_TOPIC_LARGE) {
             reason = "it is too large";
@@ -1097,6 +1108,62 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
                       "was refused: %s", &link->name, (size_t) m.topic_len,
                       m.topic, reason);
     }
+}
+
+
+/* how many subscribe to each topic; the mutex is held for one at a time */
+
+static ngx_int_t
+ngx_http_rt_link_audience(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
+{
+    u_char         *p, *start;
+    uint64_t        n;
+    ngx_uint_t      i;
+    rt_wire_str_t   body;
+    const u_char   *topic, *end, *last;
+    u_char          numbers[RT_WIRE_AUDIENCE_MAX * RT_WIRE_WATCHERS_SIZE];
+
+    body = rt_wire_string(f, RT_WIRE_F_BODY);
+    last = body.data + body.len;
+
+    for (topic = body.data, i = 0; topic <= last; topic = end + 1, i++) {
+
+        end = ngx_strlchr((u_char *) topic, (u_char *) last, '\n');
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (i == RT_WIRE_AUDIENCE_MAX) {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "realtime_worker \"%V\" asked for too many topics",
+                          &link->name);
+            return NGX_ERROR;
+        }
+
+        n = 0;
+
+        if (ngx_http_rt_topic_check(topic, end - topic) == NULL) {
+            n = ngx_http_rt_zone_watchers(link->zone, topic, end - topic);
+        }
+
+        (void) rt_wire_put_watchers(&numbers[i * RT_WIRE_WATCHERS_SIZE], n);
+    }
+
+    start = ngx_http_rt_link_reserve(link, RT_WIRE_HEADER_SIZE
+                                           + RT_WIRE_FIELD_SIZE
+                                           + i * RT_WIRE_WATCHERS_SIZE);
+    if (start == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = rt_wire_begin(start, RT_WIRE_WATCHERS, 0, f->id);
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, numbers,
+                           i * RT_WIRE_WATCHERS_SIZE);
+    rt_wire_end(start, p);
+
+    ngx_http_rt_link_add(link, p);
+
+    return NGX_OK;
 }
 
 

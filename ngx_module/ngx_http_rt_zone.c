@@ -524,3 +524,35 @@ ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
 
     return rc;
 }
+
+
+/* subscribers of a topic in all processes, patterns included */
+
+uint64_t
+ngx_http_rt_zone_watchers(ngx_http_rt_zone_t *zone, const u_char *topic,
+    size_t len)
+{
+    uint32_t                 hash;
+    ngx_http_rt_cell_t      *cell;
+    ngx_http_rt_store_t     *store;
+    ngx_http_rt_presence_t   p;
+
+    store = &zone->sh->store;
+    hash = ngx_http_rt_hash(topic, len);
+
+    ngx_memzero(&p, sizeof(ngx_http_rt_presence_t));
+
+    ngx_http_rt_zone_lock(zone);
+
+    cell = ngx_http_rt_topic_find(store, topic, len, hash);
+
+    if (cell) {
+        ngx_http_rt_index_presence(&store->index, cell, &p);
+    }
+
+    ngx_http_rt_index_patterns(&store->index, topic, len, &p);
+
+    ngx_http_rt_zone_unlock(zone);
+
+    return p.subscribers;
+}

@@ -20,7 +20,7 @@ my $w = worker_link->new(conf => $small)->start;
 
 my $c = $w->connect;
 my $hello = $c->hello;
-is($hello->{protocol}, 1, 'hello: protocol');
+is($hello->{protocol}, 2, 'hello: protocol');
 ok($hello->{epoch}, 'hello: epoch');
 
 

@@ -16,7 +16,8 @@ our @EXPORT = qw(frame parse build_dir %TYPE %FIELD);
 
 our %TYPE = (hello => 1, command => 2, query => 3, reply => 4, publish => 5,
     confirm => 6, subscribe => 7, event => 8, unsubscribe => 9, gone => 10,
-    status => 11, snapshot => 12, ping => 13, pong => 14, close => 15);
+    status => 11, snapshot => 12, ping => 13, pong => 14, close => 15,
+    audience => 16, watchers => 17, notice => 18);
 
 our %FIELD = (protocol => 1, frame_max => 2, inflight => 3, pid => 4,
     epoch => 5, position => 6, index => 7, zone_epoch => 8, window => 9,

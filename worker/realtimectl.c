@@ -407,6 +407,8 @@ rt_ctl_cat_record(void *data, const rt_record_t *rec)
     rt_buf_t           *b;
     const rt_engine_t  *engine;
 
+    static rt_buf_t  lifted;
+
     b = data;
     engine = rt_engine_by_id(rec->engine);
 
@@ -432,6 +434,11 @@ rt_ctl_cat_record(void *data, const rt_record_t *rec)
         ev.lift = rec->lift;
         ev.entity = rec->entity;
         ev.data = rec->data;
+
+        if (engine->lift) {
+            rt_buf_reset(&lifted);
+            engine->lift(&ev, &lifted);
+        }
 
         rt_buf_literal(b, "\"event\":");
         rt_history_describe(engine, &ev, b);

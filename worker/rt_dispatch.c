@@ -14,6 +14,7 @@
 #define RT_TICKS_AT_ONCE   64               /* of one entity, late or not */
 #define RT_TICKS_A_TURN    10000            /* of all */
 #define RT_TICK_RETRY_MS   100              /* the disk was not ready */
+#define RT_GONE_A_TURN     1000             /* connections engines hear of */
 #define RT_EVICT_A_TURN    1000             /* slots looked at */
 
 
@@ -423,6 +424,26 @@ rt_dispatch_command(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 }
 
 
+/* the state has changed, and with it when it is to be looked at */
+
+void
+rt_dispatch_due(rt_dispatch_t *d, rt_entity_t *e)
+{
+    uint64_t            last;
+    const rt_engine_t  *engine;
+
+    engine = e->engine;
+
+    rt_entity_set_due(&d->entities, e, engine->due(e->state));
+
+    if (engine->clock) {
+        last = e->clock ? e->clock->last_ms : d->clock_ms;
+        rt_entity_set_clock(&d->entities, e, engine->clock(e->state, last),
+                            last);
+    }
+}
+
+
 static void
 rt_dispatch_append(rt_dispatch_t *d, const rt_engine_t *engine,
     rt_record_t *rec, rt_str_t name, uint64_t time_ms)
@@ -538,7 +559,7 @@ rt_dispatch_commit(rt_dispatch_t *d, const rt_engine_t *engine,
     }
 
     if (out->n) {
-        rt_entity_set_due(&d->entities, e, engine->due(e->state));
+        rt_dispatch_due(d, e);
         rt_dispatch_mark_dirty(d, e);
     }
 
@@ -620,6 +641,64 @@ rt_dispatch_run_ticks(rt_dispatch_t *d, rt_entity_t *e)
 }
 
 
+/* into the list of those whose watchers are to be counted */
+
+static void
+rt_dispatch_clock(rt_dispatch_t *d, rt_entity_t *e)
+{
+    uint64_t     last, due;
+    rt_clock_t  *c;
+
+    c = e->clock;
+
+    if (c == NULL || c->due_ms == 0 || c->due_ms > d->clock_ms) {
+        return;
+    }
+
+    if (!c->listed) {
+        c->listed = 1;
+        c->next = NULL;
+        *d->clocks_last = e;
+        d->clocks_last = &c->next;
+    }
+
+    /* what a late one has missed is left out */
+
+    last = c->due_ms;
+    due = e->engine->clock(e->state, last);
+
+    if (due && due <= d->clock_ms) {
+        last = d->clock_ms;
+        due = e->engine->clock(e->state, last);
+    }
+
+    rt_assert(due == 0 || due > d->clock_ms);
+    rt_entity_set_clock(&d->entities, e, due, last);
+}
+
+
+rt_entity_t *
+rt_dispatch_clock_next(rt_dispatch_t *d)
+{
+    rt_entity_t  *e;
+
+    e = d->clocks;
+
+    if (e == NULL) {
+        return NULL;
+    }
+
+    e->clock->listed = 0;
+    d->clocks = e->clock->next;
+
+    if (d->clocks == NULL) {
+        d->clocks_last = &d->clocks;
+    }
+
+    return e;
+}
+
+
 uint64_t
 rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
 {
@@ -629,8 +708,8 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
     for (n = 0; d->entities.heap_n; n++) {
         e = d->entities.heap[1];
 
-        if (e->due_ms > d->clock_ms) {
-            return rt_min(e->due_ms - d->clock_ms, max);
+        if (e->at_ms > d->clock_ms) {
+            return rt_min(e->at_ms - d->clock_ms, max);
         }
 
         if (n == RT_TICKS_A_TURN) {
@@ -638,6 +717,8 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
         }
 
         (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+
+        rt_dispatch_clock(d, e);
 
         if (rt_dispatch_run_ticks(d, e) != RT_OK) {
             return rt_min(RT_TICK_RETRY_MS, max);
@@ -693,13 +774,16 @@ rt_dispatch_evict(rt_dispatch_t *d)
     for (n = 0; n < RT_EVICT_A_TURN; n++) {
         e = d->entities.slots[d->evict_next++ & d->entities.mask];
 
-        if (e && e->state && e->due_ms == 0 && e->subscriptions == NULL
+        if (e && e->state && e->at_ms == 0 && e->subscriptions == NULL
             && e->version <= RT_EVICT_VERSIONS
             && e->last_seq <= d->journal.durable_seq
+            && (e->clock == NULL || !e->clock->listed)
             && e->used_ms + d->conf.idle_ms < d->clock_ms)
         {
             e->engine->destroy(e->state);
             e->state = NULL;
+            free(e->clock);
+            e->clock = NULL;
             d->stats.evicted++;
         }
     }
@@ -798,7 +882,7 @@ rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec)
     engine->apply(e->state, &ev);
 
     rt_entity_note(e, rec->version, rec->addr, rec->seq);
-    rt_entity_set_due(&d->entities, e, engine->due(e->state));
+    rt_dispatch_due(d, e);
 
     return RT_OK;
 }

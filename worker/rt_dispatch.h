@@ -59,6 +59,7 @@ typedef struct {
     rt_str_t             key;
     rt_str_t             user;
     uint64_t             connection;
+    const void          *link;              /* by which it came */
     rt_uint_t            has_expect;
     uint64_t             expect;
 } rt_request_t;
@@ -114,6 +115,8 @@ typedef struct {
     uint64_t             since_hash;
     uint64_t             since_snapshot;
     rt_entity_t         *dirty;             /* with subscriptions to serve */
+    rt_entity_t         *clocks;            /* with watchers to be counted */
+    rt_entity_t        **clocks_last;
     size_t               evict_next;        /* slot to look at next */
 
     uint64_t             publish_floor;     /* zones have not confirmed it */
@@ -159,6 +162,12 @@ rt_int_t rt_dispatch_snapshot_now(rt_dispatch_t *d);
 
 rt_entity_t *rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine,
     rt_str_t name);
+
+/* after its state has changed: its place among those that are due */
+void rt_dispatch_due(rt_dispatch_t *d, rt_entity_t *e);
+
+/* takes the first of those whose watchers are to be counted; NULL: none */
+rt_entity_t *rt_dispatch_clock_next(rt_dispatch_t *d);
 
 /* for replay --check and the start */
 void rt_dispatch_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);

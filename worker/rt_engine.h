@@ -86,6 +86,16 @@ typedef struct {
 } rt_message_t;
 
 
+/* who watches an entity in one zone */
+
+typedef struct {
+    uint64_t                time_ms;
+    uint64_t                version;        /* of the entity */
+    uint64_t                watchers;       /* more than 0 */
+    uint64_t                told;           /* when they were counted last */
+} rt_audience_t;
+
+
 typedef struct {
     const char             *name;           /* in URLs and topics */
     uint8_t                 id;             /* in the journal, for ever */
@@ -124,6 +134,19 @@ typedef struct {
      * function of the event, for it runs again after a restart.
      */
     rt_uint_t             (*publish)(const rt_event_t *ev, rt_uint_t index,
+                              rt_message_t *m);
+
+    /*
+     * Live messages, all three or none: not events, not journaled, sent at
+     * most once to who watches just now.  clock() is when the watchers are to
+     * be counted next, if the last time was last_ms, and later than that; 0:
+     * not in this state.  watched() writes whose subscribers they are.
+     * live() then gives their message, or 0 if there is nothing to say; its
+     * topic is written already.
+     */
+    uint64_t              (*clock)(const void *state, uint64_t last_ms);
+    void                  (*watched)(rt_str_t entity, rt_buf_t *topic);
+    rt_uint_t             (*live)(const void *state, const rt_audience_t *a,
                               rt_message_t *m);
 
     /*

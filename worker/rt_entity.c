@@ -1,6 +1,7 @@
 /*
  * Hash table with linear probing, doubled at two thirds; a binary heap of the
- * entities that wait for a time.  Entities are never removed.
+ * entities that wait for a time, be it for a tick or for a live message.
+ * Entities are never removed.
  */
 
 
@@ -66,6 +67,7 @@ rt_entities_free(rt_entities_t *t)
         }
 
         free(e->marks);
+        free(e->clock);
         free(e);
     }
 
@@ -197,7 +199,7 @@ rt_due_sift(rt_entities_t *t, rt_entity_t *e, size_t i)
 {
     size_t  k;
 
-    while (i > 1 && e->due_ms < t->heap[i / 2]->due_ms) {
+    while (i > 1 && e->at_ms < t->heap[i / 2]->at_ms) {
         rt_due_put(t, t->heap[i / 2], i);
         i /= 2;
     }
@@ -209,11 +211,11 @@ rt_due_sift(rt_entities_t *t, rt_entity_t *e, size_t i)
             break;
         }
 
-        if (k < t->heap_n && t->heap[k + 1]->due_ms < t->heap[k]->due_ms) {
+        if (k < t->heap_n && t->heap[k + 1]->at_ms < t->heap[k]->at_ms) {
             k++;
         }
 
-        if (e->due_ms <= t->heap[k]->due_ms) {
+        if (e->at_ms <= t->heap[k]->at_ms) {
             break;
         }
 
@@ -225,19 +227,28 @@ rt_due_sift(rt_entities_t *t, rt_entity_t *e, size_t i)
 }
 
 
-void
-rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms)
+/* by the earlier of its tick and its clock */
+
+static void
+rt_due_place(rt_entities_t *t, rt_entity_t *e)
 {
     size_t        i;
+    uint64_t      at_ms;
     rt_entity_t  *last;
 
-    if (e->due_ms == due_ms) {
+    at_ms = e->due_ms;
+
+    if (e->clock && e->clock->due_ms) {
+        at_ms = at_ms ? rt_min(at_ms, e->clock->due_ms) : e->clock->due_ms;
+    }
+
+    if (e->at_ms == at_ms) {
         return;
     }
 
-    e->due_ms = due_ms;
+    e->at_ms = at_ms;
 
-    if (due_ms == 0) {
+    if (at_ms == 0) {
         i = e->place;
         e->place = 0;
         last = t->heap[t->heap_n--];
@@ -260,4 +271,31 @@ rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms)
     }
 
     rt_due_sift(t, e, e->place);
+}
+
+
+void
+rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms)
+{
+    e->due_ms = due_ms;
+    rt_due_place(t, e);
+}
+
+
+void
+rt_entity_set_clock(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms,
+    uint64_t last_ms)
+{
+    if (e->clock == NULL) {
+
+        if (due_ms == 0) {
+            return;
+        }
+
+        e->clock = rt_calloc(sizeof(rt_clock_t));
+    }
+
+    e->clock->due_ms = due_ms;
+    e->clock->last_ms = last_ms;
+    rt_due_place(t, e);
 }

@@ -16,9 +16,23 @@
 /* each so many versions the address of an event is kept: 8 bytes a mark */
 #define RT_ENTITY_MARK  256
 
+/* whose audiences are counted, each by itself */
+#define RT_ENTITY_ZONES  16
+
 
 typedef struct rt_entity_s        rt_entity_t;
 typedef struct rt_subscription_s  rt_subscription_t;
+
+
+/* live messages: when the next is due, and to whom the last went */
+
+typedef struct {
+    uint64_t             due_ms;            /* 0: there will be none */
+    uint64_t             last_ms;           /* due then */
+    rt_entity_t         *next;              /* in the list of those due */
+    rt_uint_t            listed;
+    uint64_t             told[RT_ENTITY_ZONES];     /* watchers, by zone */
+} rt_clock_t;
 
 
 struct rt_entity_s {
@@ -31,7 +45,9 @@ struct rt_entity_s {
     uint64_t             last_seq;
     uint64_t             used_ms;
 
-    uint64_t             due_ms;            /* 0: not in the heap */
+    uint64_t             due_ms;            /* of a tick, 0: none */
+    rt_clock_t          *clock;             /* owner; NULL: none */
+    uint64_t             at_ms;             /* of what is first; 0: nothing */
     size_t               place;             /* in the heap, from 1 */
 
     uint64_t            *marks;             /* of versions 256, 512, ... */
@@ -52,7 +68,7 @@ typedef struct {
     size_t               mask;
     size_t               n;
 
-    rt_entity_t        **heap;              /* by due_ms, from 1 */
+    rt_entity_t        **heap;              /* by at_ms, from 1 */
     size_t               heap_n;
     size_t               heap_max;
 } rt_entities_t;
@@ -68,6 +84,10 @@ rt_entity_t *rt_entity_add(rt_entities_t *t, const rt_engine_t *engine,
 
 /* its new place among those that are due; 0: it is not */
 void rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms);
+
+/* the same for live messages, the last of which was due at last_ms */
+void rt_entity_set_clock(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms,
+    uint64_t last_ms);
 
 /* an event of that version lies there */
 void rt_entity_note(rt_entity_t *e, uint64_t version, uint64_t addr,

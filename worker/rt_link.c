@@ -186,10 +186,18 @@ rt_link_listen(rt_link_t *l, const rt_link_conf_t *conf)
 }
 
 
+static void
+rt_link_woken(rt_timer_t *t)
+{
+    (void) t;                               /* the end of the turn does it */
+}
+
+
 rt_int_t
 rt_link_start(rt_link_t *l, rt_dispatch_t *d)
 {
     l->dispatch = d;
+    l->live_timer.handler = rt_link_woken;
 
     if (rt_publish_load(l) != RT_OK) {
         return RT_ERROR;
@@ -595,6 +603,8 @@ rt_conn_hello(rt_conn_t *c, const rt_wire_frame_t *f)
     l = c->link;
 
     c->hello = 1;
+    c->protocol = rt_min(rt_wire_number(f, RT_WIRE_F_PROTOCOL),
+                         RT_WIRE_PROTOCOL);
     c->frame_max = rt_min(rt_wire_number(f, RT_WIRE_F_FRAME_MAX),
                           RT_WIRE_FRAME_MAX);
 
@@ -671,6 +681,7 @@ rt_conn_request(rt_conn_t *c, const rt_wire_frame_t *f)
     rq.key = rt_conn_string(f, RT_WIRE_F_KEY);
     rq.user = rt_conn_string(f, RT_WIRE_F_USER);
     rq.connection = rt_wire_number(f, RT_WIRE_F_CONNECTION);
+    rq.link = c;
     rq.has_expect = rt_wire_has(f, RT_WIRE_F_EXPECT);
     rq.expect = rt_wire_number(f, RT_WIRE_F_EXPECT);
 
@@ -815,6 +826,13 @@ rt_conn_frame(rt_conn_t *c, const rt_wire_frame_t *f)
 
     case RT_WIRE_SNAPSHOT:
         rt_conn_snapshot(c, f->id);
+        break;
+
+    case RT_WIRE_WATCHERS:
+        if (rt_live_answer(c, f) != RT_OK) {
+            rt_conn_bad(c, "numbers of another audience");
+        }
+
         break;
 
     case RT_WIRE_PING:
@@ -1083,6 +1101,7 @@ rt_link_close(rt_link_t *l)
 
     for (i = 0; i < l->nsinks; i++) {
         free(l->sinks[i].window);
+        rt_buf_free(&l->sinks[i].live.held);
     }
 
     rt_buf_free(&l->message.topic);
@@ -1113,7 +1132,9 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
     rt_buf_printf(b, ",\"link\":{\"connections\":%zu,\"accepted\":%llu,"
                   "\"refused\":%llu,\"bad_frames\":%llu,\"frames\":%llu,"
                   "\"published\":%llu,\"confirmed\":%llu,"
-                  "\"unpublished\":%llu,\"events_sent\":%llu},\"zones\":{",
+                  "\"unpublished\":%llu,\"events_sent\":%llu,"
+                  "\"audiences\":%llu,\"notices\":%llu},"
+                  "\"zones\":{",
                   (size_t) l->nconns, (unsigned long long) st->accepted,
                   (unsigned long long) st->refused,
                   (unsigned long long) st->bad_frames,
@@ -1121,7 +1142,9 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   (unsigned long long) st->published,
                   (unsigned long long) st->confirmed,
                   (unsigned long long) st->unpublished,
-                  (unsigned long long) st->events_sent);
+                  (unsigned long long) st->events_sent,
+                  (unsigned long long) st->audiences,
+                  (unsigned long long) st->notices);
 
     for (i = 0; i < l->nsinks; i++) {
         s = &l->sinks[i];

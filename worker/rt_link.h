@@ -23,10 +23,12 @@
 #define RT_LINK_OUT_MAX        (4 * 1024 * 1024)    /* of answers, then it
                                                        is not read */
 #define RT_LINK_READ           (256 * 1024) /* at once, for fairness */
-#define RT_LINK_ZONES          16           /* whose cursors are kept */
+#define RT_LINK_ZONES          RT_ENTITY_ZONES  /* whose cursors are kept */
 #define RT_LINK_PEERS          16           /* users who may connect */
 #define RT_LINK_HELLO_MS       5000         /* to say it in */
 #define RT_LINK_DRAIN_MS       5000         /* at stop, for answers */
+#define RT_LINK_OUT_REST       (1024 * 1024)    /* of publications and events,
+                                                   then there are no more */
 
 
 typedef struct rt_conn_s  rt_conn_t;
@@ -55,6 +57,7 @@ struct rt_conn_s {
     unsigned             dirty:1;           /* in link->dirty */
     unsigned             behind:1;          /* has subscriptions to serve */
 
+    uint64_t             protocol;          /* the lower one of both */
     size_t               frame_max;         /* the peer's */
     uint64_t             blocked_ms;        /* since */
 
@@ -83,6 +86,17 @@ struct rt_conn_s {
 };
 
 
+/* live messages to a zone: a question, and what its answer gave to send */
+
+typedef struct {
+    uint64_t             id;                /* of the question */
+    rt_uint_t            n;                 /* asked for; 0: no question */
+    rt_entity_t         *entities[RT_WIRE_AUDIENCE_MAX];
+    rt_buf_t             held;              /* frames, until the disk has */
+    uint64_t             needs_seq;         /* what they tell of */
+} rt_live_t;
+
+
 /* where publication to a zone stands */
 
 struct rt_sink_s {
@@ -92,6 +106,7 @@ struct rt_sink_s {
     rt_conn_t           *publisher;         /* NULL: it waits */
 
     uint64_t             cursor;            /* address of the next record */
+    rt_uint_t            behind;            /* not all of the disk's is sent */
     uint64_t             sent_position;     /* the last one sent */
     uint64_t             sent_index;
     uint64_t             position;          /* the last one confirmed */
@@ -104,6 +119,8 @@ struct rt_sink_s {
     uint32_t             window_size;
     uint32_t             window_first;
     uint32_t             window_next;
+
+    rt_live_t            live;
 };
 
 
@@ -132,6 +149,8 @@ typedef struct {
     uint64_t             confirmed;
     uint64_t             unpublished;       /* larger than the peer takes */
     uint64_t             events_sent;
+    uint64_t             audiences;         /* AUDIENCE frames */
+    uint64_t             notices;           /* NOTICE frames */
 } rt_link_stats_t;
 
 
@@ -161,6 +180,10 @@ struct rt_link_s {
     rt_uint_t            many;              /* subscriptions without entity */
     uint64_t             served_seq;        /* durable_seq at the last serve */
 
+    rt_timer_t           live_timer;        /* for those left over */
+    uint64_t             live_ms;           /* not before this */
+    uint64_t             live_id;           /* of the last question */
+
     rt_message_t         message;
     rt_buf_t             scratch;
 };
@@ -184,7 +207,7 @@ void rt_link_snapshot_done(rt_link_t *l, rt_uint_t ok);
 void rt_link_status(rt_link_t *l, rt_buf_t *b);
 
 
-/* between rt_link.c and rt_publish.c */
+/* between rt_link.c, rt_publish.c and rt_live.c */
 
 /* room for a frame in out, and it will be written at the turn's end */
 u_char *rt_link_reserve(rt_conn_t *c, size_t size);
@@ -201,6 +224,12 @@ void rt_publish_unsubscribe(rt_conn_t *c, uint64_t id);
 void rt_publish_gone(rt_conn_t *c, uint64_t connection);
 void rt_publish_detach(rt_conn_t *c);       /* the connection is dead */
 void rt_publish_serve(rt_link_t *l);        /* send what is due */
+
+/* rt_live.c */
+void rt_live_serve(rt_link_t *l);           /* ask for who is due */
+rt_int_t rt_live_answer(rt_conn_t *c, const rt_wire_frame_t *f);
+void rt_live_release(rt_link_t *l, rt_sink_t *s);   /* send what is on disk */
+void rt_live_reset(rt_sink_t *s);           /* its publisher is gone */
 
 
 #endif /* _RT_LINK_H_INCLUDED_ */

@@ -26,7 +26,6 @@
 
 #define RT_PUBLISH_A_TURN   4096            /* records a cursor reads */
 #define RT_PUBLISH_PAGE     64              /* events of an entity at once */
-#define RT_PUBLISH_OUT      (1024 * 1024)   /* then its connection rests */
 #define RT_PUBLISH_WINDOW   65536           /* no peer gets more */
 
 
@@ -168,6 +167,7 @@ static void
 rt_sink_take(rt_sink_t *s, rt_conn_t *c)
 {
     s->publisher = c;
+    rt_live_reset(s);
 
     if (s->window_size != c->window) {
         s->window_size = (uint32_t) c->window;
@@ -317,6 +317,7 @@ rt_publish_detach(rt_conn_t *c)
     }
 
     s->publisher = NULL;
+    rt_live_reset(s);
 
     for (n = l->conns; n; n = n->next) {
         if (n != c && n->sink == s && n->zone_epoch == s->zone_epoch
@@ -437,6 +438,7 @@ rt_sink_serve(rt_link_t *l, rt_sink_t *s)
     const rt_engine_t  *engine;
 
     d = l->dispatch;
+    s->behind = 1;
 
     for (n = 0; s->cursor < d->journal.durable_addr; n++) {
 
@@ -445,14 +447,14 @@ rt_sink_serve(rt_link_t *l, rt_sink_t *s)
             return;
         }
 
-        if (rt_buf_size(&s->publisher->out) > RT_PUBLISH_OUT) {
+        if (rt_buf_size(&s->publisher->out) > RT_LINK_OUT_REST) {
             return;
         }
 
         if (rt_journal_read(&d->journal, s->cursor, &rec) != RT_OK
             || rec.addr >= d->journal.durable_addr)
         {
-            return;
+            break;
         }
 
         engine = rec.type < RT_RECORD_SYSTEM ? rt_engine_by_id(rec.engine)
@@ -484,6 +486,8 @@ rt_sink_serve(rt_link_t *l, rt_sink_t *s)
 
         s->cursor = rec.next;
     }
+
+    s->behind = 0;
 }
 
 
@@ -728,7 +732,7 @@ static rt_uint_t
 rt_subscription_rests(const rt_subscription_t *sub)
 {
     return sub->unconfirmed >= sub->window
-           || rt_buf_size(&sub->conn->out) > RT_PUBLISH_OUT;
+           || rt_buf_size(&sub->conn->out) > RT_LINK_OUT_REST;
 }
 
 
@@ -860,9 +864,15 @@ rt_publish_serve(rt_link_t *l)
 
     for (i = 0; i < l->nsinks; i++) {
         if (l->sinks[i].publisher && !l->sinks[i].publisher->dead) {
+
+            /* first, so that the price never seems to fall back */
+
+            rt_live_release(l, &l->sinks[i]);
             rt_sink_serve(l, &l->sinks[i]);
         }
     }
+
+    rt_live_serve(l);
 
     if (l->served_seq != l->dispatch->journal.durable_seq) {
         l->served_seq = l->dispatch->journal.durable_seq;

@@ -60,6 +60,7 @@ rt_dispatch_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
     rt_entities_init(&d->entities);
     rt_idem_init(&d->idems, conf->idem_max, conf->idem_bytes,
                  conf->idem_age_ms);
+    d->clocks_last = &d->clocks;
 }
 
 
@@ -225,7 +226,7 @@ rt_store_load_entity(rt_dispatch_t *d, rt_reader_t *r)
         return RT_ERROR;
     }
 
-    rt_entity_set_due(&d->entities, e, engine->due(e->state));
+    rt_dispatch_due(d, e);
 
     return RT_OK;
 }

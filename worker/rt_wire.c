@@ -61,7 +61,10 @@ static const struct {
     { "snapshot", 0 },
     { "ping", 0 },
     { "pong", 0 },
-    { "close", 0 }
+    { "close", 0 },
+    { "audience", rt_wire_bit(RT_WIRE_F_BODY) },
+    { "watchers", rt_wire_bit(RT_WIRE_F_BODY) },
+    { "notice", rt_wire_bit(RT_WIRE_F_TOPIC) | rt_wire_bit(RT_WIRE_F_BODY) }
 };
 
 
@@ -313,4 +316,18 @@ void
 rt_wire_end(u_char *start, const u_char *last)
 {
     rt_wire_set32(start, (uint32_t) (last - start));
+}
+
+
+u_char *
+rt_wire_put_watchers(u_char *p, uint64_t n)
+{
+    return rt_wire_set64(p, n);
+}
+
+
+uint64_t
+rt_wire_watchers(const rt_wire_str_t *body, size_t i)
+{
+    return rt_wire_get64(body->data + i * RT_WIRE_WATCHERS_SIZE);
 }

@@ -42,7 +42,8 @@
  * speaks; the connection then uses the lower of both.  Within a version new
  * fields may be added: an unknown tag (a free number, 1-63) is skipped if its
  * length is right for its range; tags above 63 are an error.  An unknown
- * frame type is an error: types are added with a new version only.
+ * frame type is an error: types are added with a new version only.  Version 2
+ * has added AUDIENCE, WATCHERS and NOTICE.
  *
  * A frame that breaks any rule here (impossible size, unknown type, a field
  * past the end, twice, too long, missing where it is required) has no answer:
@@ -90,6 +91,19 @@
  *  CONFIRM      n->d  id 0.  POSITION INDEX
  *               See Publications.
  *
+ *  AUDIENCE     d->n  BODY
+ *               How many subscribers have these topics in the zone, patterns
+ *               that match included?  BODY is 1 to RT_WIRE_AUDIENCE_MAX
+ *               topics with a newline between two.  Asked only on the link
+ *               that publishes, and not again before the answer has come.
+ *  WATCHERS     n->d  id of the AUDIENCE.  BODY
+ *               The numbers, 8 bytes each, in the order of the topics; 0 for
+ *               a topic that is none.
+ *  NOTICE       d->n  id 0.  TOPIC BODY [EVENT TYPE]
+ *               A message for who subscribes just now.  It has no place in
+ *               the journal, so that it is not confirmed and not sent again:
+ *               it is appended to the ring at most once.
+ *
  *  SUBSCRIBE    n->d  ENGINE ENTITY FROM [WINDOW] [USER ADDRESS CONNECTION]
  *               Events of an entity from version FROM on (0 or 1: from the
  *               first one), then for ever.  FROM may be a version that is yet
@@ -114,8 +128,10 @@
  *
  *  GONE         n->d  id 0.  CONNECTION
  *               That client's connection is closed.  Its commands are decided
- *               nevertheless; its subscriptions on this link end.  Only for
- *               connections that were named in a COMMAND or SUBSCRIBE.
+ *               nevertheless; its subscriptions on this link end, and engines
+ *               that want to know are told.  Only for connections that were
+ *               named in a COMMAND or SUBSCRIBE.  The end of the link is the
+ *               end of all that were named on it.
  *
  *  STATUS       n->d  No fields.  The answer is a REPLY with the daemon's
  *               counters as a JSON object, to be merged into "workers".
@@ -181,7 +197,7 @@
 #define RT_WIRE_ERROR          -1
 #define RT_WIRE_AGAIN          -2
 
-#define RT_WIRE_PROTOCOL        1
+#define RT_WIRE_PROTOCOL        2
 
 #define RT_WIRE_HEADER_SIZE     16
 #define RT_WIRE_FIELD_SIZE      4           /* the word before a value */
@@ -195,6 +211,10 @@
 #define RT_WIRE_FRAME_MAX_MIN   4096        /* no receiver may say less */
 
 #define RT_WIRE_WINDOW          1024        /* unconfirmed PUBLISHes, EVENTs */
+
+/* topics of one AUDIENCE: they are looked up in one go */
+#define RT_WIRE_AUDIENCE_MAX    256
+#define RT_WIRE_WATCHERS_SIZE   8           /* of each number of the answer */
 
 /* the longest strings */
 #define RT_WIRE_ENGINE_MAX      32
@@ -228,6 +248,9 @@ typedef enum {
     RT_WIRE_PING,
     RT_WIRE_PONG,
     RT_WIRE_CLOSE,
+    RT_WIRE_AUDIENCE,
+    RT_WIRE_WATCHERS,
+    RT_WIRE_NOTICE,
     RT_WIRE_TYPE_LAST
 } rt_wire_type_e;
 
@@ -345,6 +368,10 @@ u_char *rt_wire_put_number(u_char *p, rt_wire_field_e tag, uint64_t value);
 u_char *rt_wire_put_string(u_char *p, rt_wire_field_e tag, const void *data,
     size_t len);
 void rt_wire_end(u_char *start, const u_char *last);
+
+/* one of the numbers of WATCHERS, which are not fields */
+u_char *rt_wire_put_watchers(u_char *p, uint64_t n);
+uint64_t rt_wire_watchers(const rt_wire_str_t *body, size_t i);
 
 /* the greatest length rt_wire_parse() accepts for a string, 0 for numbers */
 size_t rt_wire_string_max(rt_wire_field_e tag);

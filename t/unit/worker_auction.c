@@ -1,7 +1,7 @@
 /*
  * Auction rules, case by case: proxies and ties, reserve, increments, the
- * snipe's edges, Dutch, sealed, Vickrey, buying, limits, retraction; that
- * nothing leaks; and input that is wrong.
+ * snipe's edges, Dutch, sealed, Vickrey, buying, limits, retraction, the
+ * clock; that nothing leaks; input that is wrong; and layouts of former days.
  *
  * Sources: worker/engine/rt_auction.c worker/rt_engine.c worker/rt_json.c
  * Sources: worker/rt_core.c worker/rt_log.c
@@ -601,6 +601,317 @@ test_retract(void **state)
 }
 
 
+/* for so long after the bid, and not so near the end */
+
+static void
+test_retract_times(void **state)
+{
+    (void) state;
+
+    begin("{\"kind\":\"english\",\"start\":100,\"ends_in_ms\":60000,"
+          "\"snipe_ms\":5000,\"retract_within_ms\":1000,"
+          "\"retract_before_ms\":20000}");
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":100}"), 201);
+    now = T0 + 1000;
+    assert_int_equal(cmd("ann", "retract", "{}"), 200);
+
+    /* a later bid does not set the earlier one free */
+
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":100}"), 201);
+    now = T0 + 2000;
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":200}"), 201);
+    now = T0 + 2001;
+    assert_int_equal(cmd("ann", "retract", "{}"), 409);
+    has("too_late");
+    has("after 1000 ms");
+
+    now = T0 + 39999;
+    assert_int_equal(cmd("bob", "bid", "{\"amount\":300}"), 201);
+    assert_int_equal(cmd("bob", "retract", "{}"), 200);
+    assert_int_equal(cmd("bob", "bid", "{\"amount\":300}"), 201);
+    now = T0 + 40000;
+    assert_int_equal(cmd("bob", "retract", "{}"), 409);
+    has("in the last 20000 ms");
+
+    /* without the first all the time; the second may be less than snipe_ms */
+
+    begin("{\"kind\":\"english\",\"start\":100,\"ends_in_ms\":60000,"
+          "\"snipe_ms\":5000,\"retract_before_ms\":0}");
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":100}"), 201);
+    now = T0 + 59999;
+    assert_int_equal(cmd("ann", "retract", "{}"), 200);
+
+    /* a sealed bid is replaced by the later one */
+
+    begin("{\"kind\":\"sealed\",\"start\":100,\"ends_in_ms\":60000,"
+          "\"retract_within_ms\":1000}");
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":100}"), 201);
+    now = T0 + 1001;
+    assert_int_equal(cmd("ann", "retract", "{}"), 409);
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":200}"), 201);
+    assert_int_equal(cmd("ann", "retract", "{}"), 200);
+}
+
+
+static uint64_t
+clock_after(uint64_t last)
+{
+    return rt_auction_engine.clock(auction, last);
+}
+
+
+/* what is said to them, in text */
+
+static rt_uint_t
+live(uint64_t watchers, uint64_t told)
+{
+    rt_uint_t      rc;
+    rt_message_t   m;
+    rt_audience_t  a;
+
+    memset(&m, 0, sizeof(m));
+
+    a.time_ms = now;
+    a.version = version;
+    a.watchers = watchers;
+    a.told = told;
+
+    rc = rt_auction_engine.live(auction, &a, &m);
+    snprintf(text, sizeof(text), "%.*s", (int) rt_buf_size(&m.body),
+             rc ? (char *) m.body.pos : "");
+
+    if (rc) {
+        assert_string_equal(m.event, "clock");
+    }
+
+    rt_buf_free(&m.topic);
+    rt_buf_free(&m.body);
+
+    return rc;
+}
+
+
+static void
+test_clock(void **state)
+{
+    size_t      i;
+    uint64_t    at, n;
+    rt_buf_t    topic;
+    rt_str_t    name = rt_string("a");
+
+    static const char  *kinds[] = { "dutch", "sealed", "vickrey" };
+
+    (void) state;
+
+    begin("{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":60000}");
+    assert_true(clock_after(0) == 0);
+
+    begin("{\"kind\":\"english\",\"start\":100,\"reserve\":500,"
+          "\"starts_in_ms\":1000,\"ends_in_ms\":60100,\"snipe_ms\":5000,"
+          "\"clock_ms\":1000}");
+    assert_true(clock_after(0) == 0);       /* it is not open */
+    now = T0 + 1000;
+    tick();
+
+    /* counted back from the end, a whole interval apart, never at the end */
+
+    assert_true(clock_after(0) == T0 + 2100);
+    assert_true(clock_after(now) == T0 + 2100);
+    assert_true(clock_after(T0 + 1100) == T0 + 2100);
+    assert_true(clock_after(T0 + 1101) == T0 + 3100);
+
+    for (at = T0 + 2100, n = 1; clock_after(at); at = clock_after(at), n++) {
+        assert_true(clock_after(at) == at + 1000);
+    }
+
+    assert_int_equal(n, 59);
+    assert_true(at == T0 + 60100);
+
+    /* those who have come or gone; the last ten in any case */
+
+    now = T0 + 51099;
+    assert_false(live(7, 7));
+    assert_true(live(7, 8));
+    has("{\"type\":\"clock\",\"now\":1051099,\"ends_at\":1061100,"
+        "\"price\":100,\"version\":2,\"watchers\":7}");
+    now = T0 + 51100;
+    assert_true(live(7, 7));
+
+    /* the end moves, and the clock with it; no leader, no max */
+
+    now = T0 + 60600;
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":100,\"max\":450}"), 201);
+    assert_true(clock_after(T0 + 60100) == T0 + 61600);
+    assert_true(live(1, 1));
+    has("\"ends_at\":1065600,\"price\":100,\"version\":3,");
+    has_not(text, "ann");
+    has_not(text, "450");
+    has_not(text, "500");
+
+    /* over: by the clock, and before its tick; by a command */
+
+    now = T0 + 65600;
+    assert_false(live(1, 0));
+    tick();
+    assert_true(clock_after(T0 + 60100) == 0);
+    assert_false(live(1, 0));
+
+    begin("{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":60000,"
+          "\"clock_ms\":250}");
+    assert_int_equal(cmd("sue", "cancel", "{}"), 200);
+    assert_true(clock_after(T0) == 0);
+    assert_false(live(1, 0));
+
+    /* a Dutch price falls; a sealed one is nobody's business */
+
+    for (i = 0; i < 3; i++) {
+        char  terms[160];
+
+        sprintf(terms, "{\"kind\":\"%s\",\"start\":1000,\"reserve\":0,"
+                "\"ends_in_ms\":11000,\"clock_ms\":60000}", kinds[i]);
+        begin(terms);
+        assert_true(clock_after(T0) == 0);  /* longer than all of it */
+
+        sprintf(terms, "{\"kind\":\"%s\",\"start\":1000,\"reserve\":0,"
+                "\"ends_in_ms\":11000,\"clock_ms\":500}", kinds[i]);
+        begin(terms);
+        now = T0 + 5000;
+
+        if (i == 0) {
+            assert_true(live(2, 0));
+            has("\"price\":500,");
+            continue;
+        }
+
+        assert_int_equal(cmd("ann", "bid", "{\"amount\":1234}"), 201);
+        assert_true(live(2, 0));
+        has("\"ends_at\":1011000,\"version\":2,\"watchers\":2}");
+        has_not(text, "price");
+        has_not(text, "ann");
+    }
+
+    memset(&topic, 0, sizeof(topic));
+    rt_auction_engine.watched(name, &topic);
+    assert_int_equal(rt_buf_size(&topic), 9);
+    assert_memory_equal(topic.pos, "auction/a", 9);
+    rt_buf_free(&topic);
+}
+
+
+/* "created" and a snapshot as they were written before there was a clock */
+
+#define OLD_TERMS(step_ms)                                                    \
+    "\x00" "\x01" "\x03\0\0\0EUR" "\x03\0\0\0sue"                            \
+    "\x64\0\0\0\0\0\0\0" "\xf4\x01\0\0\0\0\0\0" "\x32\0\0\0\0\0\0\0"      \
+    "\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" "\x40\x42\x0f\0\0\0\0\0"       \
+    "\x40\x42\x0f\0\0\0\0\0" "\xa0\x2c\x10\0\0\0\0\0"                       \
+    "\x88\x13\0\0\0\0\0\0" "\xf0\xef\x10\0\0\0\0\0" step_ms "\0\0\0\0\0\0\0" \
+    "\xe8\x03\0\0" "\0\0\0\0" "\0\0\0\0"
+
+static const char  old_created[] = OLD_TERMS("\0");
+
+static const char  old_snapshot[] = "\x01" OLD_TERMS("\x01") "\x01"
+    "\x96\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0"
+    "\xff\xff\xff\xff\xff\xff\xff\xff" "\0\0\0\0\0\0\0\0"
+    "\xa0\x2c\x10\0\0\0\0\0" "\0\0\0\0\0\0\0\0" "\x01\0\0\0\0\0\0\0"
+    "\x01\0\0\0" "\x03\0\0\0ann" "\x01\0\0\0"
+    "\x96\0\0\0\0\0\0\0" "\x90\x01\0\0\0\0\0\0" "\x02\0\0\0\0\0\0\0"
+    "\x00";
+
+
+static void
+is_old_snapshot(void *a)
+{
+    rt_buf_t  b;
+
+    memset(&b, 0, sizeof(b));
+    rt_auction_engine.snapshot(a, &b);
+    assert_int_equal(rt_buf_size(&b), sizeof(old_snapshot) - 1);
+    assert_memory_equal(b.pos, old_snapshot, sizeof(old_snapshot) - 1);
+    rt_buf_free(&b);
+}
+
+
+static void
+test_layouts(void **state)
+{
+    void         *old, *new;
+    rt_buf_t      b, again;
+    rt_event_t    ev;
+    rt_reader_t   r;
+
+    (void) state;
+
+    memset(&b, 0, sizeof(b));
+    memset(&again, 0, sizeof(again));
+
+    /* the same auction, then and now */
+
+    begin("{\"kind\":\"english\",\"currency\":\"EUR\",\"start\":100,"
+          "\"reserve\":500,\"increment\":50,\"ends_in_ms\":60000,"
+          "\"snipe_ms\":5000}");
+    assert_int_equal(out.events[0].lift, 2);
+
+    memset(&ev, 0, sizeof(ev));
+    ev.time_ms = T0;
+    ev.version = 1;
+    ev.type = out.events[0].type;
+    ev.lift = 1;
+    ev.data.data = (const u_char *) old_created;
+    ev.data.len = sizeof(old_created) - 1;
+
+    rt_auction_engine.lift(&ev, &b);
+    assert_int_equal(ev.lift, 2);
+    assert_int_equal(ev.data.len, out.events[0].size);
+    assert_memory_equal(ev.data.data, out.data.pos, ev.data.len);
+
+    /* its snapshot is what it always was, for its hash is in the journal */
+
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":150,\"max\":400}"), 201);
+    is_old_snapshot(auction);
+
+    old = rt_auction_engine.create();
+    rt_reader_init(&r, old_snapshot, sizeof(old_snapshot) - 1);
+    assert_int_equal(rt_auction_engine.restore(old, &r), RT_OK);
+    assert_ptr_equal(r.pos, r.last);
+    is_old_snapshot(old);
+    rt_auction_engine.destroy(old);
+
+    /* today's, with what the old one cannot say */
+
+    begin("{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":60000,"
+          "\"clock_ms\":250,\"retract_within_ms\":1000}");
+    now += 5000;
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":1}"), 201);
+    rt_buf_reset(&b);
+    rt_auction_engine.snapshot(auction, &b);
+    assert_int_equal(*b.pos, 2);
+
+    new = rt_auction_engine.create();
+    rt_reader_init(&r, b.pos, rt_buf_size(&b));
+    assert_int_equal(rt_auction_engine.restore(new, &r), RT_OK);
+    rt_auction_engine.snapshot(new, &again);
+    assert_true(rt_str_eq(rt_buf_str(&again), rt_buf_str(&b)));
+
+    rt_auction_engine.destroy(auction);
+    auction = new;
+    assert_true(clock_after(now) == now + 250);
+    now += 1000;
+    assert_int_equal(cmd("ann", "retract", "{}"), 200);
+
+    /* one of a day to come */
+
+    *b.pos = 3;
+    new = rt_auction_engine.create();
+    rt_reader_init(&r, b.pos, rt_buf_size(&b));
+    assert_int_equal(rt_auction_engine.restore(new, &r), RT_ERROR);
+    rt_auction_engine.destroy(new);
+
+    rt_buf_free(&b);
+    rt_buf_free(&again);
+}
+
+
 static void
 test_limits(void **state)
 {
@@ -672,6 +983,12 @@ test_bad_input(void **state)
             "\"increments\":[1]}",
         "{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":1,"
             "\"retraction\":1}",
+        "{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":1,"
+            "\"clock_ms\":249}",
+        "{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":1,"
+            "\"clock_ms\":60001}",
+        "{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":1,"
+            "\"retract_before_ms\":-1}",
         "{\"kind\":\"dutch\",\"start\":1,\"reserve\":2,\"ends_in_ms\":1}"
     };
 
@@ -786,6 +1103,9 @@ main(void)
         cmocka_unit_test(test_sealed),
         cmocka_unit_test(test_buy_now),
         cmocka_unit_test(test_retract),
+        cmocka_unit_test(test_retract_times),
+        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_bad_input),

@@ -2,7 +2,8 @@
  * Dispatch over a real journal: random commands compared with a slow and
  * obvious model; after each, now and then, the daemon is reopened, with and
  * without a snapshot, and must be what it was.  Idempotency, versions, states
- * of the past, eviction, damaged snapshots.
+ * of the past, eviction, damaged snapshots; an engine that hears of closed
+ * connections; whose watchers are to be counted, and when.
  *
  * Sources: worker/engine/rt_auction.c worker/rt_engine.c worker/rt_json.c
  * Sources: worker/rt_core.c worker/rt_log.c worker/rt_dispatch.c
@@ -905,6 +906,111 @@ test_retention(void **state)
 }
 
 
+/* who is on the list at that time: names, one after another */
+
+static void
+clocks(uint64_t at, const char *want)
+{
+    char         got[64];
+    rt_entity_t  *e;
+
+    now = at;
+    d.clock_ms = now;
+    (void) rt_dispatch_tick(&d, 5000);
+    got[0] = '\0';
+
+    for ( ;; ) {
+        e = rt_dispatch_clock_next(&d);
+
+        if (e == NULL) {
+            break;
+        }
+
+        strncat(got, (char *) e->name, e->name_len);
+    }
+
+    assert_string_equal(got, want);
+}
+
+
+static void
+test_clocks(void **state)
+{
+    uint64_t      t;
+    rt_entity_t  *e;
+
+    (void) state;
+
+    t = rt_time_ms();
+    now = t;
+    up();
+    t = now;
+
+    assert_int_equal(command("a", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":10000,"
+                             "\"clock_ms\":1000,\"snipe_ms\":3000}"), 201);
+    assert_int_equal(command("b", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":10150,"
+                             "\"clock_ms\":500,\"starts_in_ms\":100}"), 201);
+    assert_int_equal(command("c", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":10000}"), 201);
+
+    /* counted back from the end, an interval after the start or later */
+
+    clocks(t, "");
+    clocks(t + 100, "");
+    clocks(t + 749, "");
+    clocks(t + 750, "b");
+    clocks(t + 750, "");
+    clocks(t + 1000, "a");
+    assert_int_equal(rt_dispatch_tick(&d, 5000), 250);
+    clocks(t + 1250, "b");
+
+    /* late by several: once, and an interval later again */
+
+    clocks(t + 5100, "ba");
+    clocks(t + 5749, "");
+    clocks(t + 5750, "b");
+    clocks(t + 6999, "b");
+    clocks(t + 7000, "a");
+
+    /* what is on the list is on it once */
+
+    d.clock_ms = now = t + 8250;
+    (void) rt_dispatch_tick(&d, 5000);
+    d.clock_ms = now = t + 8750;
+    (void) rt_dispatch_tick(&d, 5000);
+    clocks(t + 8750, "ba");
+
+    /* the end moves, and the grid with it */
+
+    clocks(t + 9000, "a");
+    d.clock_ms = now = t + 9500;
+    assert_int_equal(command("a", "bid", "ann", "{\"amount\":1}"), 201);
+    clocks(t + 9500, "b");
+    clocks(t + 10249, "b");
+    clocks(t + 10250, "");                  /* "b" has ended */
+    clocks(t + 10499, "");
+    clocks(t + 10500, "a");
+    clocks(t + 11500, "a");
+
+    /* counts and clocks are nothing to the journal, nor to the hash */
+
+    e = rt_dispatch_entity(&d, &rt_auction_engine, str("a"));
+    assert_int_equal(e->version, 2);
+    down(0);
+    up();
+    e = rt_dispatch_entity(&d, &rt_auction_engine, str("a"));
+    assert_int_equal(e->version, 2);
+    clocks(t + 12000, "a");
+    clocks(t + 12500, "");                  /* it has ended */
+    clocks(t + 20000, "");
+    assert_true(e->at_ms == 0);
+
+    down(0);
+}
+
+
 #define dispatch_test(t)  cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 
@@ -917,7 +1023,8 @@ main(void)
         dispatch_test(test_versions),
         dispatch_test(test_long_history),
         dispatch_test(test_bad_snapshot),
-        dispatch_test(test_retention)
+        dispatch_test(test_retention),
+        dispatch_test(test_clocks)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

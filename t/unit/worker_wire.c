@@ -231,6 +231,48 @@ test_required(void **state)
 }
 
 
+/* the numbers of an answer, which nothing aligns */
+
+static void
+test_watchers(void **state)
+{
+    u_char            buf[256], *p;
+    rt_wire_str_t     s;
+    rt_wire_frame_t   f;
+
+    (void) state;
+
+    (void) rt_wire_put_watchers(buf, 3);
+    p = rt_wire_put_watchers(buf + RT_WIRE_WATCHERS_SIZE, UINT64_MAX - 1);
+    assert_ptr_equal(p, buf + 2 * RT_WIRE_WATCHERS_SIZE);
+    memcpy(buf + 100, buf, 16);
+
+    p = rt_wire_begin(buf, RT_WIRE_WATCHERS, 0, 7);
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, buf + 100, 16);
+    rt_wire_end(buf, p);
+
+    assert_int_equal(rt_wire_parse(&f, buf, (size_t) (p - buf),
+                                   RT_WIRE_FRAME_MAX), RT_WIRE_OK);
+    assert_int_equal(f.id, 7);
+    s = rt_wire_string(&f, RT_WIRE_F_BODY);
+    assert_int_equal(s.len, 16);
+    assert_true(rt_wire_watchers(&s, 0) == 3);
+    assert_true(rt_wire_watchers(&s, 1) == UINT64_MAX - 1);
+
+    /* a notice without a topic is nobody's */
+
+    p = rt_wire_begin(buf, RT_WIRE_NOTICE, 0, 0);
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, "{}", 2);
+    rt_wire_end(buf, p);
+    refused(buf, (size_t) (p - buf), "required field missing");
+
+    p = rt_wire_put_string(p, RT_WIRE_F_TOPIC, "t", 1);
+    rt_wire_end(buf, p);
+    assert_int_equal(rt_wire_parse(&f, buf, (size_t) (p - buf),
+                                   RT_WIRE_FRAME_MAX), RT_WIRE_OK);
+}
+
+
 int
 main(void)
 {
@@ -238,7 +280,8 @@ main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_required)
+        cmocka_unit_test(test_required),
+        cmocka_unit_test(test_watchers)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,10 @@
  * daemon's secret; neither journal nor snapshot holds it in the clear, and no
  * view tells who bid.  Closing decrypts all.
  *
+ * The clock.  Every clock_ms, counted back from the end, those who watch are
+ * counted: they are told when their number has changed, and each time when the
+ * end is near.  It is no event; the journal knows nothing of it.
+ *
  * docs/auction.md has the rules for users.
  */
 
@@ -42,7 +46,15 @@
 #define RT_AUCTION_DUTCH_STEPS   10         /* unless create says otherwise */
 #define RT_AUCTION_STEP_MS_MIN   100        /* each step is an event */
 
+#define RT_AUCTION_CLOCK_MS_MIN  250        /* each is a message in the ring */
+#define RT_AUCTION_CLOCK_MS_MAX  60000
+#define RT_AUCTION_CLOCKS        10         /* the last ones, in any case */
+
 #define RT_AUCTION_SEALED        40         /* version, seed, box */
+
+/* what is written today */
+#define RT_AUCTION_TERMS         2          /* version of "created" */
+#define RT_AUCTION_LAYOUT        2          /* of snapshots */
 
 
 typedef enum {
@@ -81,6 +93,7 @@ typedef struct {
     int64_t          amount;                /* the last visible one */
     int64_t          max;                   /* 0: none stands */
     uint64_t         order;                 /* version in which max was set */
+    uint64_t         since;                 /* the oldest bid that stands */
     rt_uint_t        sealed;                /* is there a box */
     u_char           box[RT_AUCTION_SEALED];
 } rt_bidder_t;
@@ -114,6 +127,12 @@ typedef struct {
     uint32_t         bidder_bids;           /* 0: any number */
     uint32_t         nincrements;
     rt_increment_t   increments[RT_AUCTION_INCREMENTS];
+
+    /* since the second layout */
+
+    uint64_t         clock_ms;              /* 0: no clock */
+    uint64_t         retract_within_ms;     /* after the bid, 0: any time */
+    uint64_t         retract_before_ms;     /* but not so near the end */
 } rt_terms_t;
 
 
@@ -631,7 +650,7 @@ invalid:
 /* the terms in an event and in a snapshot */
 
 static void
-rt_terms_save(const rt_terms_t *t, rt_buf_t *b)
+rt_terms_save(const rt_terms_t *t, rt_buf_t *b, rt_uint_t layout)
 {
     uint32_t  i;
 
@@ -658,13 +677,21 @@ rt_terms_save(const rt_terms_t *t, rt_buf_t *b)
         rt_buf_put64(b, (uint64_t) t->increments[i].from);
         rt_buf_put64(b, (uint64_t) t->increments[i].by);
     }
+
+    if (layout > 1) {
+        rt_buf_put64(b, t->clock_ms);
+        rt_buf_put64(b, t->retract_within_ms);
+        rt_buf_put64(b, t->retract_before_ms);
+    }
 }
 
 
 static void
-rt_terms_load(rt_terms_t *t, rt_reader_t *r)
+rt_terms_load(rt_terms_t *t, rt_reader_t *r, rt_uint_t layout)
 {
     uint32_t  i;
+
+    memset(t, 0, sizeof(rt_terms_t));
 
     t->kind = rt_read8(r) & 3;
     t->retraction = rt_read8(r);
@@ -689,6 +716,28 @@ rt_terms_load(rt_terms_t *t, rt_reader_t *r)
         t->increments[i].from = (int64_t) rt_read64(r);
         t->increments[i].by = (int64_t) rt_read64(r);
     }
+
+    if (layout > 1) {
+        t->clock_ms = rt_read64(r);
+        t->retract_within_ms = rt_read64(r);
+        t->retract_before_ms = rt_read64(r);
+
+    } else {
+        t->retract_before_ms = t->snipe_ms;
+    }
+}
+
+
+/*
+ * Hashes of snapshots are in the journal: one that can be said in the first
+ * layout is for ever said so.
+ */
+
+static rt_uint_t
+rt_terms_layout(const rt_terms_t *t)
+{
+    return t->clock_ms == 0 && t->retract_within_ms == 0
+           && t->retract_before_ms == t->snipe_ms ? 1 : RT_AUCTION_LAYOUT;
 }
 
 
@@ -806,6 +855,18 @@ rt_auction_decide_create(const rt_input_t *in, rt_output_t *out)
     RT_NUMBER("snipe_cap_ms", 0, RT_AUCTION_MS_MAX, cap);
     RT_NUMBER("step_ms", RT_AUCTION_STEP_MS_MIN, RT_AUCTION_MS_MAX, t.step_ms);
 
+    t.retract_before_ms = t.snipe_ms;
+    RT_NUMBER("retract_before_ms", 0, RT_AUCTION_MS_MAX, t.retract_before_ms);
+    RT_NUMBER("retract_within_ms", 0, RT_AUCTION_MS_MAX, t.retract_within_ms);
+
+    RT_NUMBER("clock_ms", 0, RT_AUCTION_CLOCK_MS_MAX, t.clock_ms);
+
+    if (t.clock_ms && t.clock_ms < RT_AUCTION_CLOCK_MS_MIN) {
+        rt_refuse(out, 422, "invalid", "\"clock_ms\" must be 0 or from %d to "
+                  "%d", RT_AUCTION_CLOCK_MS_MIN, RT_AUCTION_CLOCK_MS_MAX);
+        return;
+    }
+
     if (t.start < 0 || ends_in == 0) {
         rt_refuse(out, 422, "invalid", "\"start\" and \"ends_in_ms\" are "
                   "needed");
@@ -844,8 +905,9 @@ rt_auction_decide_create(const rt_input_t *in, rt_output_t *out)
     t.snipe_cap = t.ends_at + cap;
 
     memset(&b, 0, sizeof(rt_buf_t));
-    rt_terms_save(&t, &b);
-    rt_emit(out, RT_AUCTION_E_CREATED, 1, b.pos, rt_buf_size(&b));
+    rt_terms_save(&t, &b, RT_AUCTION_TERMS);
+    rt_emit(out, RT_AUCTION_E_CREATED, RT_AUCTION_TERMS, b.pos,
+            rt_buf_size(&b));
     rt_buf_free(&b);
 
     out->status = 201;
@@ -1288,9 +1350,11 @@ rt_auction_decide_retract(const rt_auction_t *a, const rt_input_t *in,
         return;
     }
 
-    if (a->t.snipe_ms && a->ends_at - in->time_ms <= a->t.snipe_ms) {
+    if (a->t.retract_before_ms
+        && a->ends_at - in->time_ms <= a->t.retract_before_ms)
+    {
         rt_refuse(out, 409, "too_late", "bids are binding in the last %llu ms",
-                  (unsigned long long) a->t.snipe_ms);
+                  (unsigned long long) a->t.retract_before_ms);
         return;
     }
 
@@ -1300,6 +1364,14 @@ rt_auction_decide_retract(const rt_auction_t *a, const rt_input_t *in,
         || (a->bidders[bidder].max == 0 && !a->bidders[bidder].sealed))
     {
         rt_refuse(out, 404, "no_bid", "there is no bid to retract");
+        return;
+    }
+
+    if (a->t.retract_within_ms
+        && in->time_ms - a->bidders[bidder].since > a->t.retract_within_ms)
+    {
+        rt_refuse(out, 409, "too_late", "bids are binding after %llu ms",
+                  (unsigned long long) a->t.retract_within_ms);
         return;
     }
 
@@ -1443,6 +1515,10 @@ rt_auction_apply_bid(rt_auction_t *a, const rt_event_t *ev, rt_reader_t *r)
     b->bids++;
     b->amount = amount;
 
+    if (b->max == 0) {
+        b->since = ev->time_ms;
+    }
+
     /* only a greater max is a newer one: the tie goes to the earlier */
 
     if (max > b->max) {
@@ -1468,6 +1544,7 @@ rt_auction_apply_sealed(rt_auction_t *a, const rt_event_t *ev, rt_reader_t *r)
     a->bids++;
     b->bids++;
     b->order = ev->version;
+    b->since = ev->time_ms;
     b->sealed = 1;
 
     if (box) {
@@ -1490,6 +1567,7 @@ rt_auction_apply_retracted(rt_auction_t *a, rt_reader_t *r)
 
     b->amount = 0;
     b->max = 0;
+    b->since = 0;
     b->sealed = 0;
     memset(b->box, 0, RT_AUCTION_SEALED);
 
@@ -1528,8 +1606,7 @@ rt_auction_apply(void *state, const rt_event_t *ev)
     switch (ev->type) {
 
     case RT_AUCTION_E_CREATED:
-        memset(&t, 0, sizeof(rt_terms_t));
-        rt_terms_load(&t, &r);
+        rt_terms_load(&t, &r, RT_AUCTION_TERMS);
         rt_auction_set_terms(a, &t);
         a->state = t.starts_at > ev->time_ms ? RT_AUCTION_SCHEDULED
                                              : RT_AUCTION_OPEN;
@@ -1858,8 +1935,7 @@ rt_auction_describe_created(rt_reader_t *r, rt_buf_t *b)
     rt_str_t    none = rt_string("");
     rt_terms_t  t;
 
-    memset(&t, 0, sizeof(rt_terms_t));
-    rt_terms_load(&t, r);
+    rt_terms_load(&t, r, RT_AUCTION_TERMS);
 
     rt_buf_literal(b, "\"type\":\"created");
     rt_auction_put_price(b, t.start, none, t.ends_at);
@@ -1936,6 +2012,14 @@ rt_auction_describe(const rt_event_t *ev, rt_buf_t *b)
 }
 
 
+static void
+rt_auction_watched(rt_str_t entity, rt_buf_t *topic)
+{
+    rt_buf_literal(topic, "auction/");
+    rt_buf_put(topic, entity.data, entity.len);
+}
+
+
 static rt_uint_t
 rt_auction_publish(const rt_event_t *ev, rt_uint_t index, rt_message_t *m)
 {
@@ -1943,8 +2027,7 @@ rt_auction_publish(const rt_event_t *ev, rt_uint_t index, rt_message_t *m)
         return 0;
     }
 
-    rt_buf_literal(&m->topic, "auction/");
-    rt_buf_put(&m->topic, ev->entity.data, ev->entity.len);
+    rt_auction_watched(ev->entity, &m->topic);
 
     rt_buf_literal(&m->body, "{");
     rt_auction_describe(ev, &m->body);
@@ -1958,19 +2041,111 @@ rt_auction_publish(const rt_event_t *ev, rt_uint_t index, rt_message_t *m)
 }
 
 
+/* the closing clock */
+
+static uint64_t
+rt_auction_clock(const void *state, uint64_t last_ms)
+{
+    uint64_t             next;
+    const rt_auction_t  *a;
+
+    a = state;
+
+    if (a->state != RT_AUCTION_OPEN || a->t.clock_ms == 0) {
+        return 0;
+    }
+
+    /* a whole interval later, on the grid that is counted back from the end */
+
+    next = rt_max(last_ms, a->t.starts_at) + a->t.clock_ms;
+
+    if (next >= a->ends_at) {
+        return 0;
+    }
+
+    next = (a->ends_at - next) / a->t.clock_ms * a->t.clock_ms;
+
+    return next ? a->ends_at - next : 0;
+}
+
+
+static rt_uint_t
+rt_auction_live(const void *state, const rt_audience_t *au, rt_message_t *m)
+{
+    const rt_auction_t  *a;
+
+    a = state;
+
+    if (a->state != RT_AUCTION_OPEN || au->time_ms >= a->ends_at) {
+        return 0;
+    }
+
+    if (au->watchers == au->told
+        && a->ends_at - au->time_ms > RT_AUCTION_CLOCKS * a->t.clock_ms)
+    {
+        return 0;
+    }
+
+    m->event = "clock";
+
+    rt_buf_printf(&m->body, "{\"type\":\"clock\",\"now\":%llu,"
+                  "\"ends_at\":%llu", (unsigned long long) au->time_ms,
+                  (unsigned long long) a->ends_at);
+
+    if (!rt_auction_is_sealed(a)) {
+        rt_buf_literal(&m->body, ",\"price\":");
+        rt_buf_number(&m->body, rt_auction_price(a, au->time_ms));
+    }
+
+    rt_buf_printf(&m->body, ",\"version\":%llu,\"watchers\":%llu}",
+                  (unsigned long long) au->version,
+                  (unsigned long long) au->watchers);
+
+    return 1;
+}
+
+
+/* "created" of the first layout becomes one of the second */
+
+static void
+rt_auction_lift(rt_event_t *ev, rt_buf_t *b)
+{
+    rt_terms_t   t;
+    rt_reader_t  r;
+
+    if (ev->type != RT_AUCTION_E_CREATED || ev->lift >= RT_AUCTION_TERMS) {
+        return;
+    }
+
+    rt_reader_init(&r, ev->data.data, ev->data.len);
+    rt_terms_load(&t, &r, ev->lift);
+
+    rt_buf_put(b, ev->data.data, ev->data.len);
+    rt_buf_put64(b, t.clock_ms);
+    rt_buf_put64(b, t.retract_within_ms);
+    rt_buf_put64(b, t.retract_before_ms);
+
+    ev->lift = RT_AUCTION_TERMS;
+    ev->data = rt_buf_str(b);
+}
+
+
 /* snapshot */
 
 static void
 rt_auction_snapshot(const void *state, rt_buf_t *b)
 {
     uint32_t             i;
+    rt_uint_t            layout;
     const rt_bidder_t   *u;
     const rt_auction_t  *a;
 
     a = state;
 
-    rt_buf_put8(b, 1);                      /* the layout's version */
-    rt_terms_save(&a->t, b);
+    layout = rt_terms_layout(&a->t);
+
+    rt_buf_put8(b, (uint8_t) layout);
+    rt_terms_save(&a->t, b, layout);
     rt_buf_put8(b, a->state);
     rt_buf_put64(b, (uint64_t) a->price);
     rt_buf_put64(b, (uint64_t) a->leader);
@@ -1989,6 +2164,11 @@ rt_auction_snapshot(const void *state, rt_buf_t *b)
         rt_buf_put64(b, (uint64_t) u->amount);
         rt_buf_put64(b, (uint64_t) u->max);
         rt_buf_put64(b, u->order);
+
+        if (layout > 1) {
+            rt_buf_put64(b, u->since);
+        }
+
         rt_buf_put8(b, (uint8_t) u->sealed);
 
         if (u->sealed) {
@@ -2002,6 +2182,7 @@ static rt_int_t
 rt_auction_restore(void *state, rt_reader_t *r)
 {
     uint32_t       n;
+    rt_uint_t      layout;
     rt_terms_t     t;
     rt_bidder_t   *u;
     rt_auction_t  *a;
@@ -2009,12 +2190,13 @@ rt_auction_restore(void *state, rt_reader_t *r)
 
     a = state;
 
-    if (rt_read8(r) != 1) {
+    layout = rt_read8(r);
+
+    if (layout == 0 || layout > RT_AUCTION_LAYOUT) {
         return RT_ERROR;
     }
 
-    memset(&t, 0, sizeof(rt_terms_t));
-    rt_terms_load(&t, r);
+    rt_terms_load(&t, r, layout);
     rt_auction_set_terms(a, &t);
 
     a->state = rt_read8(r) & 3;
@@ -2033,6 +2215,7 @@ rt_auction_restore(void *state, rt_reader_t *r)
         u->amount = (int64_t) rt_read64(r);
         u->max = (int64_t) rt_read64(r);
         u->order = rt_read64(r);
+        u->since = layout > 1 ? rt_read64(r) : 0;
         u->sealed = rt_read8(r);
 
         if (u->sealed) {
@@ -2067,5 +2250,9 @@ const rt_engine_t  rt_auction_engine = {
     .restore = rt_auction_restore,
     .due = rt_auction_due,
     .describe = rt_auction_describe,
-    .publish = rt_auction_publish
+    .publish = rt_auction_publish,
+    .clock = rt_auction_clock,
+    .watched = rt_auction_watched,
+    .live = rt_auction_live,
+    .lift = rt_auction_lift
 };

@@ -1,0 +1,320 @@
+/*
+ * Live messages: what an engine tells those who watch an entity just now.
+ *
+ *   dispatch    an entity's clock is due: it is put on a list
+ *   AUDIENCE    the list's topics, to the publisher of each zone
+ *   WATCHERS    how many subscribe to each
+ *   NOTICE      what the engine has to say to them, if anything
+ *
+ * None of it is journaled.  A zone is asked again when its answer has come and
+ * been dealt with, and not oftener than RT_LIVE_PACE_MS; with more entities
+ * due than that they wait on their list, where each is once.  A zone that has
+ * not taken all of its publications yet has no use for more, and without any
+ * zone the list is dropped: nothing piles up.
+ *
+ * A message tells of a state that may be ahead of the disk.  Then it is held
+ * until the disk has it, like everything else that is told.
+ */
+
+
+#include "rt_link.h"
+#include "rt_log.h"
+
+
+#define RT_LIVE_PACE_MS   10                /* between questions */
+#define RT_LIVE_PROTOCOL  2                 /* peers that know the frames */
+
+
+static rt_uint_t
+rt_live_takes(const rt_sink_t *s)
+{
+    const rt_conn_t  *c;
+
+    c = s->publisher;
+
+    return c && !c->dead && c->protocol >= RT_LIVE_PROTOCOL;
+}
+
+
+static rt_uint_t
+rt_live_is_ready(const rt_sink_t *s)
+{
+    return rt_live_takes(s) && !s->behind && s->live.n == 0
+           && rt_buf_size(&s->live.held) == 0
+           && rt_buf_size(&s->publisher->out) <= RT_LINK_OUT_REST;
+}
+
+
+void
+rt_live_reset(rt_sink_t *s)
+{
+    s->live.n = 0;
+    rt_buf_reset(&s->live.held);
+}
+
+
+/* takes from the list what one frame may hold; the topics go to scratch */
+
+static rt_uint_t
+rt_live_batch(rt_link_t *l, rt_entity_t **entities, size_t max)
+{
+    rt_buf_t       *b;
+    rt_uint_t       n;
+    rt_entity_t    *e;
+    rt_dispatch_t  *d;
+
+    b = &l->scratch;
+    d = l->dispatch;
+    rt_buf_reset(b);
+
+    for (n = 0; n < RT_WIRE_AUDIENCE_MAX; n++) {
+
+        if (rt_buf_size(b) + RT_WIRE_TOPIC_MAX + 1 > max) {
+            break;
+        }
+
+        e = rt_dispatch_clock_next(d);
+
+        if (e == NULL) {
+            break;
+        }
+
+        if (n) {
+            rt_buf_literal(b, "\n");
+        }
+
+        e->engine->watched(rt_entity_name(e), b);
+        entities[n] = e;
+    }
+
+    return n;
+}
+
+
+static void
+rt_live_ask(rt_link_t *l, rt_sink_t *s, rt_entity_t **entities, rt_uint_t n)
+{
+    u_char     *p, *start;
+    rt_conn_t  *c;
+
+    c = s->publisher;
+
+    s->live.id = l->live_id;
+    s->live.n = n;
+    memcpy(s->live.entities, entities, n * sizeof(entities[0]));
+
+    start = rt_link_reserve(c, RT_WIRE_HEADER_SIZE + RT_WIRE_FIELD_SIZE
+                               + rt_buf_size(&l->scratch));
+
+    p = rt_wire_begin(start, RT_WIRE_AUDIENCE, 0, s->live.id);
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, l->scratch.pos,
+                           rt_buf_size(&l->scratch));
+    rt_wire_end(start, p);
+    c->out.last = p;
+
+    l->stats.audiences++;
+}
+
+
+void
+rt_live_serve(rt_link_t *l)
+{
+    size_t          max;
+    uint64_t        now;
+    rt_uint_t       i, n, ready, takes;
+    rt_sink_t      *s;
+    rt_entity_t    *entities[RT_WIRE_AUDIENCE_MAX];
+    rt_dispatch_t  *d;
+
+    d = l->dispatch;
+
+    if (d->clocks == NULL) {
+        return;
+    }
+
+    takes = 0;
+    ready = 0;
+    max = RT_WIRE_FRAME_MAX;
+
+    for (i = 0; i < l->nsinks; i++) {
+        s = &l->sinks[i];
+
+        if (rt_live_takes(s)) {
+            takes++;
+        }
+
+        if (rt_live_is_ready(s)) {
+            ready++;
+            max = rt_min(max, s->publisher->frame_max);
+        }
+    }
+
+    if (takes == 0 || l->stopping) {
+        while (rt_dispatch_clock_next(d)) { /* void */ }
+        return;
+    }
+
+    now = rt_loop_now();
+
+    if (ready && now >= l->live_ms) {
+        n = rt_live_batch(l, entities,
+                          max - RT_WIRE_HEADER_SIZE - RT_WIRE_FIELD_SIZE);
+        l->live_ms = now + RT_LIVE_PACE_MS;
+        l->live_id++;
+
+        for (i = 0; i < l->nsinks; i++) {
+            if (rt_live_is_ready(&l->sinks[i])) {
+                rt_live_ask(l, &l->sinks[i], entities, n);
+            }
+        }
+    }
+
+    /* those that are not ready wake us by getting so */
+
+    if (ready && d->clocks) {
+        rt_timer_set(&l->live_timer, l->live_ms - now);
+    }
+}
+
+
+static void
+rt_live_notice(rt_link_t *l, rt_sink_t *s)
+{
+    size_t         size, event;
+    u_char        *p, *start;
+    rt_buf_t      *b;
+    rt_message_t  *m;
+
+    static const char  json[] = "application/json";
+
+    b = &s->live.held;
+    m = &l->message;
+    event = m->event ? strlen(m->event) : 0;
+
+    size = RT_WIRE_HEADER_SIZE + 4 * RT_WIRE_FIELD_SIZE
+           + rt_buf_size(&m->topic) + rt_buf_size(&m->body) + event
+           + sizeof(json);
+
+    if (size > s->publisher->frame_max) {
+        l->stats.unpublished++;
+        return;
+    }
+
+    start = rt_buf_reserve(b, size);
+
+    p = rt_wire_begin(start, RT_WIRE_NOTICE, 0, 0);
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, m->body.pos,
+                           rt_buf_size(&m->body));
+    p = rt_wire_put_string(p, RT_WIRE_F_TOPIC, m->topic.pos,
+                           rt_buf_size(&m->topic));
+
+    if (event) {
+        p = rt_wire_put_string(p, RT_WIRE_F_EVENT, m->event, event);
+    }
+
+    p = rt_wire_put_string(p, RT_WIRE_F_TYPE, json, sizeof(json) - 1);
+    rt_wire_end(start, p);
+    b->last = p;
+
+    l->stats.notices++;
+}
+
+
+/* that many watch it: the engine may have something to say to them */
+
+static void
+rt_live_tell(rt_link_t *l, rt_sink_t *s, rt_entity_t *e, uint64_t watchers)
+{
+    uint64_t        *told;
+    rt_message_t    *m;
+    rt_dispatch_t   *d;
+    rt_audience_t    a;
+
+    if (e->clock == NULL) {
+        return;                             /* it has been evicted */
+    }
+
+    d = l->dispatch;
+    m = &l->message;
+    told = &e->clock->told[s - l->sinks];
+
+    a.time_ms = d->clock_ms;
+    a.version = e->version;
+    a.watchers = watchers;
+    a.told = *told;
+
+    *told = watchers;
+
+    if (watchers == 0) {
+        return;
+    }
+
+    (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+
+    rt_buf_reset(&m->topic);
+    rt_buf_reset(&m->body);
+    m->event = NULL;
+
+    e->engine->watched(rt_entity_name(e), &m->topic);
+
+    if (e->engine->live(e->state, &a, m)) {
+        rt_live_notice(l, s);
+        s->live.needs_seq = rt_max(s->live.needs_seq, e->last_seq);
+    }
+}
+
+
+rt_int_t
+rt_live_answer(rt_conn_t *c, const rt_wire_frame_t *f)
+{
+    rt_uint_t       i, n;
+    rt_sink_t      *s;
+    rt_wire_str_t   body;
+
+    s = c->sink;
+
+    if (s == NULL || s->publisher != c || s->live.n == 0
+        || s->live.id != f->id)
+    {
+        return RT_OK;                       /* it was asked, a moment ago */
+    }
+
+    body = rt_wire_string(f, RT_WIRE_F_BODY);
+
+    if (body.len != s->live.n * RT_WIRE_WATCHERS_SIZE) {
+        return RT_ERROR;
+    }
+
+    n = s->live.n;
+    s->live.n = 0;
+    s->live.needs_seq = 0;
+
+    for (i = 0; i < n; i++) {
+        rt_live_tell(c->link, s, s->live.entities[i],
+                     rt_wire_watchers(&body, i));
+    }
+
+    return RT_OK;
+}
+
+
+void
+rt_live_release(rt_link_t *l, rt_sink_t *s)
+{
+    size_t     size;
+    u_char    *p;
+    rt_buf_t  *b;
+
+    b = &s->live.held;
+    size = rt_buf_size(b);
+
+    if (size == 0 || s->live.needs_seq > l->dispatch->journal.durable_seq) {
+        return;
+    }
+
+    p = rt_link_reserve(s->publisher, size);
+    memcpy(p, b->pos, size);
+    s->publisher->out.last = p + size;
+
+    rt_buf_reset(b);
+}
