@@ -239,6 +239,7 @@ rt_main_reload(void)
 
     new.dispatch.journal = rt_main.dispatch.conf.journal;
     rt_main.dispatch.conf = new.dispatch;
+    rt_main.dispatch.visits.max = new.dispatch.visits_max;
 
     rt_main.link.conf.npeers = new.link.npeers;
     memcpy(rt_main.link.conf.peers, new.link.peers, sizeof(new.link.peers));

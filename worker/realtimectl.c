@@ -597,6 +597,7 @@ rt_check_load(rt_check_t *ck, uint64_t seq)
     if (ck->has_part) {
         rt_entities_free(&ck->part.entities);
         rt_idem_free(&ck->part.idems);
+        rt_visits_free(&ck->part.visits);
         rt_buf_free(&ck->part.scratch);
         rt_buf_free(&ck->part.lifted);
         free(ck->part.journal.window);

@@ -62,6 +62,8 @@ static const rt_conf_name_t  rt_conf_names[] = {
 
     { "limits", "entities", RT_CONF_NUMBER,
       rt_conf_at(dispatch.entities_max), 1, 1000000000 },
+    { "limits", "visits", RT_CONF_NUMBER,
+      rt_conf_at(dispatch.visits_max), 1, 100000000 },
     { "limits", "idle", RT_CONF_TIME,
       rt_conf_at(dispatch.idle_ms), 0, UINT64_MAX / 2 },
     { "limits", "idempotency_keys", RT_CONF_NUMBER,

@@ -367,6 +367,17 @@ rt_dispatch_command(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
         return rt_dispatch_say(d, a, 400, "bad_json", d->json.error);
     }
 
+    /* not decided if its connection's end could not be told */
+
+    if (engine->wants_gone && rq->connection
+        && rt_visits_add(&d->visits, rq->link, rq->connection, e, rq->user)
+           != RT_OK)
+    {
+        d->stats.visits_full++;
+        return rt_dispatch_say(d, a, 503, "visits",
+                               "too many connections are followed");
+    }
+
     memset(&in, 0, sizeof(rt_input_t));
 
     in.time_ms = d->clock_ms;
@@ -407,6 +418,11 @@ rt_dispatch_command(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 
     if (d->out.status >= 400) {
         d->stats.refused++;
+    }
+
+    if (create && e && engine->wants_gone && rq->connection) {
+        (void) rt_visits_add(&d->visits, rq->link, rq->connection, e,
+                             rq->user);
     }
 
     a->status = d->out.status;
@@ -588,6 +604,61 @@ rt_dispatch_commit(rt_dispatch_t *d, const rt_engine_t *engine,
 }
 
 
+/* connections that are closed; returns ms until it goes on, 0: all are told */
+
+static uint64_t
+rt_dispatch_run_gone(rt_dispatch_t *d)
+{
+    rt_uint_t     n;
+    rt_input_t    in;
+    rt_visit_t   *v;
+    rt_entity_t  *e;
+
+    for (n = 0; n < RT_GONE_A_TURN; n++) {
+
+        v = rt_visits_next(&d->visits);
+
+        if (v == NULL) {
+            return 0;
+        }
+
+        e = v->entity;
+        (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+
+        if (d->journal.failing || rt_dispatch_run_ticks(d, e) != RT_OK) {
+            return RT_TICK_RETRY_MS;
+        }
+
+        memset(&in, 0, sizeof(rt_input_t));
+
+        in.time_ms = d->clock_ms;
+        in.seed = rt_dispatch_seed(d);
+        in.secret = d->secret;
+        in.entity = rt_entity_name(e);
+        in.name.data = (const u_char *) "gone";
+        in.name.len = 4;
+        in.user = rt_visit_user(v);
+        in.connection = v->connection;
+        in.version = e->version;
+        in.gone = 1;
+
+        rt_dispatch_reset(&d->out);
+        e->engine->decide(e->state, &in, &d->out);
+
+        if (rt_dispatch_commit(d, e->engine, &e, in.entity, in.time_ms, NULL)
+            != RT_OK)
+        {
+            return RT_TICK_RETRY_MS;
+        }
+
+        rt_visits_told(&d->visits, v);
+        d->stats.gone++;
+    }
+
+    return rt_visits_next(&d->visits) ? 1 : 0;
+}
+
+
 /* ticks */
 
 static rt_int_t
@@ -702,8 +773,15 @@ rt_dispatch_clock_next(rt_dispatch_t *d)
 uint64_t
 rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
 {
+    uint64_t      ms;
     rt_uint_t     n;
     rt_entity_t  *e;
+
+    ms = rt_dispatch_run_gone(d);
+
+    if (ms) {
+        max = rt_min(ms, max);
+    }
 
     for (n = 0; d->entities.heap_n; n++) {
         e = d->entities.heap[1];
@@ -943,6 +1021,7 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
 
     rt_buf_printf(b, "\"entities\":%zu,\"commands\":%llu,\"queries\":%llu,"
                   "\"refused\":%llu,\"repeated\":%llu,\"busy\":%llu,"
+                  "\"visits\":%zu,\"visits_full\":%llu,\"gone\":%llu,"
                   "\"events\":%llu,\"ticks\":%llu,\"tick_late_ms_max\":%llu,"
                   "\"evicted\":%llu,\"reloaded\":%llu,"
                   "\"snapshots\":%llu,\"snapshots_failed\":%llu,"
@@ -951,7 +1030,9 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   (unsigned long long) s->queries,
                   (unsigned long long) s->refused,
                   (unsigned long long) s->repeated,
-                  (unsigned long long) s->busy,
+                  (unsigned long long) s->busy, d->visits.n,
+                  (unsigned long long) s->visits_full,
+                  (unsigned long long) s->gone,
                   (unsigned long long) s->events,
                   (unsigned long long) s->ticks,
                   (unsigned long long) s->late_ms_max,

@@ -18,6 +18,7 @@
 #include "rt_idem.h"
 #include "rt_journal.h"
 #include "rt_loop.h"
+#include "rt_visit.h"
 
 
 /* limits, each with a directive of its own in realtimed.conf */
@@ -39,6 +40,7 @@
 typedef struct {
     rt_journal_conf_t    journal;
     size_t               entities_max;
+    size_t               visits_max;
     size_t               idem_max;
     size_t               idem_bytes;
     uint64_t             idem_age_ms;
@@ -85,6 +87,8 @@ typedef struct {
     uint64_t             ticks;
     uint64_t             late_ms_max;       /* a tick after its time */
     uint64_t             busy;              /* answered with 503 */
+    uint64_t             gone;              /* engines told of it */
+    uint64_t             visits_full;       /* commands refused for it */
     uint64_t             evicted;
     uint64_t             reloaded;
     uint64_t             snapshots;
@@ -99,6 +103,7 @@ typedef struct {
     rt_journal_t         journal;
     rt_entities_t        entities;
     rt_idems_t           idems;
+    rt_visits_t          visits;
     rt_dispatch_stats_t  stats;
 
     uint64_t             clock_ms;          /* of this turn */

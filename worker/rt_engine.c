@@ -12,7 +12,7 @@
 #define RT_REFUSE_MAX  512
 
 
-const rt_engine_t  *rt_engines[] = {
+const rt_engine_t  *rt_engines[RT_ENGINES_MAX + 1] = {
     &rt_auction_engine,
     NULL
 };

@@ -45,6 +45,7 @@ typedef struct {
     uint64_t                connection;
     uint64_t                version;        /* of the entity, before */
     rt_uint_t               tick;           /* the clock commands, not a user */
+    rt_uint_t               gone;           /* the connection is closed */
 
     const rt_json_t        *json;           /* a command's body */
     const rt_json_node_t   *data;
@@ -101,6 +102,7 @@ typedef struct {
     uint8_t                 id;             /* in the journal, for ever */
     rt_durability_e         durability;
     rt_uint_t               no_hash;        /* states too large to hash often */
+    rt_uint_t               wants_gone;     /* decide() is told of in->gone */
 
     /* an entity's state before its first event */
     void                 *(*create)(void);
@@ -110,6 +112,9 @@ typedef struct {
      * A command; or, with in->tick, due() has come.  state is NULL for
      * "create", and only then.  Events by rt_emit(), the answer in
      * out->status and out->body; or rt_refuse(), and no events.
+     *
+     * With in->gone, a connection that has sent commands is closed: its user
+     * and its id are in the input.  Events or none; there is no answer.
      */
     void                  (*decide)(const void *state, const rt_input_t *in,
                               rt_output_t *out);

@@ -1133,7 +1133,7 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   "\"refused\":%llu,\"bad_frames\":%llu,\"frames\":%llu,"
                   "\"published\":%llu,\"confirmed\":%llu,"
                   "\"unpublished\":%llu,\"events_sent\":%llu,"
-                  "\"audiences\":%llu,\"notices\":%llu},"
+                  "\"gones\":%llu,\"audiences\":%llu,\"notices\":%llu},"
                   "\"zones\":{",
                   (size_t) l->nconns, (unsigned long long) st->accepted,
                   (unsigned long long) st->refused,
@@ -1143,6 +1143,7 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   (unsigned long long) st->confirmed,
                   (unsigned long long) st->unpublished,
                   (unsigned long long) st->events_sent,
+                  (unsigned long long) st->gones,
                   (unsigned long long) st->audiences,
                   (unsigned long long) st->notices);
 

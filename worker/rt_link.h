@@ -149,6 +149,7 @@ typedef struct {
     uint64_t             confirmed;
     uint64_t             unpublished;       /* larger than the peer takes */
     uint64_t             events_sent;
+    uint64_t             gones;             /* GONE frames */
     uint64_t             audiences;         /* AUDIENCE frames */
     uint64_t             notices;           /* NOTICE frames */
 } rt_link_stats_t;

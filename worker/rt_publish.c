@@ -308,6 +308,8 @@ rt_publish_detach(rt_conn_t *c)
     l = c->link;
     s = c->sink;
 
+    rt_visits_link_gone(&l->dispatch->visits, c);
+
     while (c->subscriptions) {
         rt_publish_unsubscribe(c, c->subscriptions->id);
     }
@@ -648,6 +650,9 @@ void
 rt_publish_gone(rt_conn_t *c, uint64_t connection)
 {
     rt_subscription_t  *sub, *next;
+
+    c->link->stats.gones++;
+    rt_visits_gone(&c->link->dispatch->visits, c, connection);
 
     for (sub = c->subscriptions; sub; sub = next) {
         next = sub->next;

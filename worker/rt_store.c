@@ -39,6 +39,7 @@ rt_dispatch_defaults(rt_dispatch_conf_t *conf)
     memset(conf, 0, sizeof(rt_dispatch_conf_t));
 
     conf->entities_max = RT_ENTITIES_MAX;
+    conf->visits_max = RT_VISITS_MAX;
     conf->idem_max = RT_IDEM_MAX;
     conf->idem_bytes = RT_IDEM_BYTES;
     conf->idem_age_ms = RT_IDEM_AGE_MS;
@@ -60,6 +61,7 @@ rt_dispatch_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
     rt_entities_init(&d->entities);
     rt_idem_init(&d->idems, conf->idem_max, conf->idem_bytes,
                  conf->idem_age_ms);
+    rt_visits_init(&d->visits, conf->visits_max);
     d->clocks_last = &d->clocks;
 }
 
@@ -315,6 +317,7 @@ rt_dispatch_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
     if (rt_journal_open(&d->journal, &conf->journal) != RT_OK) {
         rt_entities_free(&d->entities);
         rt_idem_free(&d->idems);
+        rt_visits_free(&d->visits);
         return RT_ERROR;
     }
 
@@ -390,6 +393,7 @@ rt_dispatch_close(rt_dispatch_t *d)
     rt_journal_close(&d->journal);
     rt_entities_free(&d->entities);
     rt_idem_free(&d->idems);
+    rt_visits_free(&d->visits);
     rt_buf_free(&d->out.body);
     rt_buf_free(&d->out.data);
     rt_buf_free(&d->scratch);

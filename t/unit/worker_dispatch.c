@@ -10,7 +10,7 @@
  * Sources: worker/rt_history.c worker/rt_store.c worker/rt_entity.c
  * Sources: worker/rt_idem.c worker/rt_journal.c worker/rt_recover.c
  * Sources: worker/rt_snapshot.c worker/rt_io.c worker/rt_crc32c.c
- * Sources: worker/rt_loop.c
+ * Sources: worker/rt_loop.c worker/rt_visit.c
  * Libs: -lyajl -lsodium -lpthread
  */
 
@@ -906,6 +906,419 @@ test_retention(void **state)
 }
 
 
+/* an engine that wants to know: who is in a room, by connection and user */
+
+#define ROOM_MEMBERS  4096
+
+typedef struct {
+    uint64_t  connection;
+    char      user;
+} room_member_t;
+
+
+typedef struct {
+    size_t         n;
+    room_member_t  members[ROOM_MEMBERS];
+} room_t;
+
+
+static void *
+room_create(void)
+{
+    return rt_calloc(sizeof(room_t));
+}
+
+
+static size_t
+room_find(const room_t *r, uint64_t connection, char user)
+{
+    size_t  i;
+
+    for (i = 0; i < r->n; i++) {
+        if (r->members[i].connection == connection
+            && r->members[i].user == user)
+        {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+static void
+room_decide(const void *state, const rt_input_t *in, rt_output_t *out)
+{
+    char           user;
+    u_char         data[9];
+    const room_t  *r;
+
+    r = state;
+    user = in->user.len ? (char) in->user.data[0] : '-';
+
+    rt_set64(data, in->connection);
+    data[8] = (u_char) user;
+
+    if (in->gone) {
+        assert_true(rt_str_is(in->name, "gone"));
+
+        if (room_find(r, in->connection, user) < r->n) {
+            rt_emit(out, 3, 1, data, sizeof(data));
+        }
+
+        return;
+    }
+
+    if (rt_str_is(in->name, "create") || rt_str_is(in->name, "join")) {
+        rt_emit(out, r ? 2 : 1, 1, data, r ? sizeof(data) : 0);
+
+    } else if (!rt_str_is(in->name, "look")) {
+        rt_refuse(out, 404, "unknown_command", "no");
+        return;
+    }
+
+    out->status = 200;
+    rt_buf_literal(&out->body, "{}");
+}
+
+
+static void
+room_apply(void *state, const rt_event_t *ev)
+{
+    char     user;
+    size_t   i;
+    room_t  *r;
+
+    r = state;
+
+    if (ev->type == 1) {
+        return;
+    }
+
+    user = (char) ev->data.data[8];
+
+    if (ev->type == 2) {
+        r->members[r->n].user = user;
+        r->members[r->n++].connection = rt_get64(ev->data.data);
+        return;
+    }
+
+    i = room_find(r, rt_get64(ev->data.data), user);
+    memmove(&r->members[i], &r->members[i + 1],
+            (r->n - i - 1) * sizeof(room_member_t));
+    r->n--;
+}
+
+
+static void
+room_query(const void *state, const rt_input_t *in, rt_output_t *out)
+{
+    size_t         i;
+    const room_t  *r;
+
+    (void) in;
+
+    r = state;
+    out->status = 200;
+
+    for (i = 0; i < r->n; i++) {
+        rt_buf_printf(&out->body, "%c%llu ", r->members[i].user,
+                      (unsigned long long) r->members[i].connection);
+    }
+}
+
+
+static void
+room_snapshot(const void *state, rt_buf_t *b)
+{
+    size_t         i;
+    const room_t  *r;
+
+    r = state;
+    rt_buf_put64(b, r->n);
+
+    for (i = 0; i < r->n; i++) {
+        rt_buf_put64(b, r->members[i].connection);
+        rt_buf_put8(b, (uint8_t) r->members[i].user);
+    }
+}
+
+
+static rt_int_t
+room_restore(void *state, rt_reader_t *rd)
+{
+    size_t   i;
+    room_t  *r;
+
+    r = state;
+    r->n = rt_read64(rd);
+
+    for (i = 0; i < r->n; i++) {
+        r->members[i].connection = rt_read64(rd);
+        r->members[i].user = (char) rt_read8(rd);
+    }
+
+    return RT_OK;
+}
+
+
+static uint64_t
+room_due(const void *state)
+{
+    (void) state;
+
+    return 0;
+}
+
+
+static void
+room_describe(const rt_event_t *ev, rt_buf_t *b)
+{
+    rt_buf_printf(b, "\"type\":%u", ev->type);
+}
+
+
+static rt_uint_t
+room_publish(const rt_event_t *ev, rt_uint_t index, rt_message_t *m)
+{
+    (void) ev;
+    (void) index;
+    (void) m;
+
+    return 0;
+}
+
+
+static const rt_engine_t  room_engine = {
+    .name = "room",
+    .id = 255,
+    .durability = RT_DURABLE_SYNC,
+    .wants_gone = 1,
+    .create = room_create,
+    .destroy = free,
+    .decide = room_decide,
+    .apply = room_apply,
+    .query = room_query,
+    .snapshot = room_snapshot,
+    .restore = room_restore,
+    .due = room_due,
+    .describe = room_describe,
+    .publish = room_publish
+};
+
+
+static int
+setup_room(void **state)
+{
+    rt_uint_t  i;
+
+    for (i = 0; rt_engines[i] && rt_engines[i] != &room_engine; i++) {
+        /* void */
+    }
+
+    rt_engines[i] = &room_engine;
+
+    return setup(state);
+}
+
+
+static rt_uint_t
+room(const char *entity, const char *name, const char *user,
+    uint64_t connection, const void *link)
+{
+    rt_request_t  rq;
+
+    memset(&rq, 0, sizeof(rq));
+
+    rq.engine = str("room");
+    rq.entity = str(entity);
+    rq.name = str(name);
+    rq.user = str(user);
+    rq.connection = connection;
+    rq.link = link;
+
+    d.clock_ms = now;
+
+    while (rt_dispatch(&d, &rq, &a) == RT_AGAIN) {
+        sync_all();
+    }
+
+    snprintf(text, sizeof(text), "%.*s", (int) a.body.len, a.body.data);
+
+    return a.status;
+}
+
+
+static void
+members(const char *entity, const char *want)
+{
+    rt_entity_t  *e;
+
+    e = rt_dispatch_entity(&d, &room_engine, str(entity));
+    assert_non_null(e);
+
+    d.out.status = 0;
+    rt_buf_reset(&d.out.body);
+    room_query(e->state, NULL, &d.out);
+    snprintf(text, sizeof(text), "%.*s", (int) rt_buf_size(&d.out.body),
+             (char *) d.out.body.pos);
+    assert_string_equal(text, want);
+}
+
+
+static void
+test_gone(void **state)
+{
+    char      l1, l2, user[2];
+    uint64_t  hash, i;
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+
+    assert_int_equal(room("r", "create", "ann", 1, &l1), 200);
+    assert_int_equal(room("s", "create", "", 0, &l1), 200);
+    assert_int_equal(room("r", "join", "ann", 1, &l1), 200);
+    assert_int_equal(room("r", "join", "bob", 1, &l1), 200);
+    assert_int_equal(room("r", "join", "cat", 2, &l1), 200);
+    assert_int_equal(room("r", "join", "dan", 3, &l2), 200);
+    assert_int_equal(room("s", "join", "ann", 1, &l1), 200);
+    members("r", "a1 b1 c2 d3 ");
+    assert_int_equal(d.visits.n, 5);
+
+    /* an auction does not want to know */
+
+    assert_int_equal(command("g", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":100000}"), 201);
+    assert_int_equal(d.visits.n, 5);
+
+    /* of another link, of nobody, and a user who calls himself gone */
+
+    rt_visits_gone(&d.visits, &l2, 1);
+    rt_visits_gone(&d.visits, &l1, 77);
+    assert_int_equal(room("r", "gone", "cat", 2, &l1), 404);
+    assert_int_equal(rt_dispatch_tick(&d, 100) <= 100, 1);
+    members("r", "a1 b1 c2 d3 ");
+    assert_int_equal(d.stats.gone, 0);
+
+    /* one connection, two users, two rooms */
+
+    rt_visits_gone(&d.visits, &l1, 1);
+    rt_visits_gone(&d.visits, &l1, 1);
+    (void) rt_dispatch_tick(&d, 100);
+    members("r", "c2 d3 ");
+    members("s", "");
+    assert_int_equal(d.stats.gone, 3);
+    assert_int_equal(d.visits.n, 2);
+
+    /* back by another link, before anybody was told */
+
+    rt_visits_gone(&d.visits, &l1, 2);
+    assert_int_equal(room("r", "look", "cat", 2, &l2), 200);
+    (void) rt_dispatch_tick(&d, 100);
+    members("r", "c2 d3 ");
+    rt_visits_gone(&d.visits, &l1, 2);
+    (void) rt_dispatch_tick(&d, 100);
+    members("r", "c2 d3 ");
+
+    /* the journal cannot be written: later */
+
+    rt_visits_gone(&d.visits, &l2, 2);
+    d.journal.failing = 1;
+    assert_int_equal(rt_dispatch_tick(&d, 1000), 100);
+    members("r", "c2 d3 ");
+    d.journal.failing = 0;
+    (void) rt_dispatch_tick(&d, 100);
+    members("r", "d3 ");
+
+    /* it is in the journal */
+
+    hash = rt_dispatch_hash(&d);
+    down(0);
+    up();
+    assert_true(rt_dispatch_hash(&d) == hash);
+    members("r", "d3 ");
+    assert_int_equal(d.visits.n, 0);
+
+    /* the end of a link is the end of all of them, but so many at a time */
+
+    user[1] = '\0';
+
+    for (i = 0; i < 1500; i++) {
+        user[0] = (char) ('a' + i % 26);
+        assert_int_equal(room("s", "join", user, 100 + i, &l1), 200);
+    }
+
+    assert_int_equal(room("r", "join", "eve", 9, &l2), 200);
+    rt_visits_link_gone(&d.visits, &l1);
+    assert_int_equal(rt_dispatch_tick(&d, 100), 1);
+    assert_int_equal(d.stats.gone, 1000);
+    assert_int_equal(rt_dispatch_tick(&d, 100), 100);
+    members("s", "");
+    members("r", "d3 e9 ");
+    assert_int_equal(d.visits.n, 1);
+
+    down(0);
+}
+
+
+static void
+test_visits_full(void **state)
+{
+    char      link, user[3];
+    rt_str_t  none = rt_string("");
+    uint64_t  i;
+
+    (void) state;
+
+    conf.visits_max = 3;
+    now = rt_time_ms();
+    up();
+
+    assert_int_equal(room("r", "create", "a", 1, &link), 200);
+    assert_int_equal(room("r", "join", "b", 2, &link), 200);
+    assert_int_equal(room("r", "join", "c", 3, &link), 200);
+
+    /* nothing of it is decided, be there a room already or not */
+
+    assert_int_equal(room("r", "join", "d", 4, &link), 503);
+    part("\"visits\"");
+    assert_int_equal(room("s", "create", "d", 4, &link), 503);
+    assert_null(rt_dispatch_entity(&d, &room_engine, str("s")));
+    members("r", "b2 c3 ");
+    assert_int_equal(d.stats.visits_full, 2);
+
+    /* those who are known may, and those without a connection */
+
+    assert_int_equal(room("r", "look", "c", 3, &link), 200);
+    assert_int_equal(room("r", "join", "x", 0, &link), 200);
+
+    rt_visits_gone(&d.visits, &link, 2);
+    (void) rt_dispatch_tick(&d, 100);
+    assert_int_equal(room("r", "join", "d", 4, &link), 200);
+    members("r", "c3 x0 d4 ");
+
+    /* one connection may not have all of it */
+
+    d.visits.max = 2 * RT_VISITS_CLIENT;
+
+    for (i = 0; i < RT_VISITS_CLIENT; i++) {
+        user[0] = (char) ('A' + i / 32);
+        user[1] = (char) ('A' + i % 32);
+        user[2] = '\0';
+        assert_int_equal(room("r", "look", user, 5, &link), 200);
+    }
+
+    assert_int_equal(room("r", "look", "other", 5, &link), 503);
+    assert_int_equal(rt_visits_add(&d.visits, &link, 6, NULL, none), RT_OK);
+    assert_int_equal(room("r", "look", "AB", 5, &link), 200);
+
+    down(0);
+    conf.visits_max = RT_VISITS_MAX;
+}
+
+
 /* who is on the list at that time: names, one after another */
 
 static void
@@ -1024,6 +1437,8 @@ main(void)
         dispatch_test(test_long_history),
         dispatch_test(test_bad_snapshot),
         dispatch_test(test_retention),
+        cmocka_unit_test_setup_teardown(test_gone, setup_room, teardown),
+        cmocka_unit_test_setup_teardown(test_visits_full, setup_room, teardown),
         dispatch_test(test_clocks)
     };
 
