@@ -129,9 +129,9 @@
  *  GONE         n->d  id 0.  CONNECTION
  *               That client's connection is closed.  Its commands are decided
  *               nevertheless; its subscriptions on this link end, and engines
- *               that want to know are told.  Only for connections that were
- *               named in a COMMAND or SUBSCRIBE.  The end of the link is the
- *               end of all that were named on it.
+ *               that want to know are told.  Comes for each connection that
+ *               was named in a COMMAND or SUBSCRIBE, and may come for others.
+ *               The end of the link is the end of all that were named on it.
  *
  *  STATUS       n->d  No fields.  The answer is a REPLY with the daemon's
  *               counters as a JSON object, to be merged into "workers".
