@@ -7,6 +7,7 @@
 
 #include "ngx_http_rt_index.h"
 #include "ngx_http_rt_pattern.h"
+#include "ngx_http_rt_point.h"
 
 
 #define NGX_HTTP_RT_SLOT(p)   ((p) >> 24)
@@ -273,9 +274,15 @@ ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
          p = &index->cells[*p].next)
     { /* void */ }
 
+    ngx_http_rt_point("unhang");
+
     __atomic_store_n(p, cell->next, __ATOMIC_RELEASE);
 
+    ngx_http_rt_point("unhung");
+
     ngx_http_rt_index_unlist(index, cell);
+
+    ngx_http_rt_point("unlisted");
 
     if (cell->kind != NGX_HTTP_RT_CELL_KEY) {
 
@@ -657,6 +664,9 @@ ngx_http_rt_index_alloc(ngx_http_rt_index_t *index, unsigned kind)
 
     cell = &index->cells[index->free];
     index->free = cell->next;
+
+    ngx_http_rt_point("taken");
+
     index->nfree--;
 
     memset(cell, 0, sizeof(ngx_http_rt_cell_t));
@@ -687,8 +697,12 @@ ngx_http_rt_index_hang(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
     bucket = &index->buckets[cell->hash & index->mask];
     cell->next = *bucket;
 
+    ngx_http_rt_point("hang");
+
     __atomic_store_n(bucket, ngx_http_rt_index_number(index, cell),
                      __ATOMIC_RELEASE);
+
+    ngx_http_rt_point("hung");
 }
 
 

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "ngx_http_rt_point.h"
 #include "ngx_http_rt_ring.h"
 
 
@@ -103,6 +104,8 @@ ngx_http_rt_ring_commit(ngx_http_rt_ring_t *ring, uint64_t from,
 
     __atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
 
+    ngx_http_rt_point("head");
+
     while (ngx_http_rt_ring_scan(ring, &pos, head, &rec)
            == NGX_HTTP_RT_RING_OK)
     {
@@ -113,7 +116,10 @@ ngx_http_rt_ring_commit(ngx_http_rt_ring_t *ring, uint64_t from,
 
         if (mark->pos < pos - place % part) {
             mark->seq = rec.seq;
-            mark->pos = pos;
+
+            ngx_http_rt_point("mark");
+
+            __atomic_store_n(&mark->pos, pos, __ATOMIC_RELEASE);
         }
 
         pos += rec.size;

@@ -5,22 +5,9 @@
 
 #include <string.h>
 
-#if (NGX_HTTP_RT_DIE)
-#include <signal.h>
-#include <stdlib.h>
-#endif
-
 #include "ngx_http_rt_pattern.h"
+#include "ngx_http_rt_point.h"
 #include "ngx_http_rt_topic.h"
-
-
-/* points where a process dies if a test wants it to */
-
-#if (NGX_HTTP_RT_DIE)
-#define ngx_http_rt_topic_point(name)  ngx_http_rt_topic_die(name)
-#else
-#define ngx_http_rt_topic_point(name)
-#endif
 
 
 static void ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec,
@@ -34,9 +21,6 @@ static int ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t *cell,
     ngx_http_rt_presence_t *p);
 static void ngx_http_rt_topic_link(ngx_http_rt_store_t *store);
-#if (NGX_HTTP_RT_DIE)
-static void ngx_http_rt_topic_die(const char *point);
-#endif
 
 
 /* after the death of a process that held the mutex */
@@ -182,7 +166,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
         m->seq = ++seq;
 
-        ngx_http_rt_topic_point("write");
+        ngx_http_rt_point("write");
 
         rec = ngx_http_rt_record(ring, pos);
         memset(rec, 0, sizeof(ngx_http_rt_record_t));
@@ -195,22 +179,22 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
         ngx_http_rt_topic_write(rec, m);
 
-        ngx_http_rt_topic_point("written");
+        ngx_http_rt_point("written");
 
         at = pos + size;
     }
 
     store->from = ring->head;
 
-    ngx_http_rt_topic_point("commit");
+    ngx_http_rt_point("commit");
 
     ngx_http_rt_ring_commit(ring, ring->head, at);
 
-    ngx_http_rt_topic_point("committed");
+    ngx_http_rt_point("committed");
 
     ngx_http_rt_topic_link(store);
 
-    ngx_http_rt_topic_point("linked");
+    ngx_http_rt_point("linked");
 
     ngx_http_rt_source_settle(&store->sources);
 
@@ -268,7 +252,7 @@ ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
             continue;
         }
 
-        ngx_http_rt_topic_point("add");
+        ngx_http_rt_point("add");
 
         *cell = ngx_http_rt_index_add(&store->index, NGX_HTTP_RT_CELL_TOPIC,
                                       hash, m->topic, m->topic_len);
@@ -276,7 +260,7 @@ ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
             return NGX_HTTP_RT_TOPIC_FULL;
         }
 
-        ngx_http_rt_topic_point("added");
+        ngx_http_rt_point("added");
     }
 
     if (n > 1) {
@@ -342,11 +326,11 @@ ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
         return NGX_HTTP_RT_TOPIC_FULL;
     }
 
-    ngx_http_rt_topic_point("key");
+    ngx_http_rt_point("key");
 
     rc = ngx_http_rt_topic_put(store, messages, n, NULL, p);
 
-    ngx_http_rt_topic_point("keyed");
+    ngx_http_rt_point("keyed");
 
     cell = ngx_http_rt_index_find_key(index, key->key);
 
@@ -540,7 +524,7 @@ ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
 
     ngx_http_rt_cell_t  *cell;
 
-    ngx_http_rt_topic_point("evict");
+    ngx_http_rt_point("evict");
 
     store->evicted = rec->seq;
 
@@ -550,13 +534,13 @@ ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
     if (cell && cell->topic.first == pos) {
         cell->topic.floor = rec->seq;
 
-        ngx_http_rt_topic_point("floor");
+        ngx_http_rt_point("floor");
 
         __atomic_store_n(&cell->topic.first, ngx_http_rt_record_next(rec, pos),
                          __ATOMIC_RELEASE);
     }
 
-    ngx_http_rt_topic_point("evicted");
+    ngx_http_rt_point("evicted");
 }
 
 
@@ -632,62 +616,32 @@ ngx_http_rt_topic_link(ngx_http_rt_store_t *store)
             if (t->first) {
                 rec->prev = (pos - t->last) / NGX_HTTP_RT_RING_ALIGN;
 
-                ngx_http_rt_topic_point("prev");
+                ngx_http_rt_point("prev");
 
                 prev = ngx_http_rt_record(ring, t->last);
                 __atomic_store_n(&prev->next, rec->prev, __ATOMIC_RELEASE);
 
-                ngx_http_rt_topic_point("next");
+                ngx_http_rt_point("next");
             }
 
             __atomic_store_n(&t->last, pos, __ATOMIC_RELEASE);
 
-            ngx_http_rt_topic_point("last");
+            ngx_http_rt_point("last");
         }
 
         if (t->first == 0) {
             __atomic_store_n(&t->first, pos, __ATOMIC_RELEASE);
 
-            ngx_http_rt_topic_point("first");
+            ngx_http_rt_point("first");
         }
 
         t->ordinal = rec->ordinal;
         t->bytes = rec->bytes;
 
-        ngx_http_rt_topic_point("seq");
+        ngx_http_rt_point("seq");
 
         __atomic_store_n(&t->seq, rec->seq, __ATOMIC_RELEASE);
 
         ngx_http_rt_index_touch(&store->index, cell);
     }
 }
-
-
-#if (NGX_HTTP_RT_DIE)
-
-/*
- * With RT_DIE=commit:17 in its environment a process kills itself when it
- * comes to the point "commit" for the 17th time.
- */
-
-static void
-ngx_http_rt_topic_die(const char *point)
-{
-    size_t       len;
-    const char  *order;
-
-    static unsigned long  passed;
-
-    order = getenv("RT_DIE");
-    len = strlen(point);
-
-    if (order == NULL || strncmp(order, point, len) != 0 || order[len] != ':') {
-        return;
-    }
-
-    if (++passed == strtoul(order + len + 1, NULL, 10)) {
-        (void) raise(SIGKILL);
-    }
-}
-
-#endif

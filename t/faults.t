@@ -27,11 +27,12 @@ note "RT_SEED=$seed";
 # in the order of an append; and within how many passages it happens
 
 my @points = (
-    [ add => 4 ], [ added => 4 ], [ key => 4 ], [ evict => 20 ],
-    [ floor => 20 ], [ evicted => 20 ], [ write => 30 ], [ written => 30 ],
-    [ commit => 20 ], [ committed => 20 ], [ prev => 20 ], [ next => 20 ],
-    [ last => 20 ], [ first => 5 ], [ seq => 20 ], [ linked => 20 ],
-    [ keyed => 4 ],
+    [ add => 4 ], [ taken => 4 ], [ hang => 4 ], [ hung => 4 ], [ added => 4 ],
+    [ unhang => 4 ], [ unhung => 4 ], [ unlisted => 4 ], [ key => 4 ],
+    [ evict => 20 ], [ floor => 20 ], [ evicted => 20 ], [ write => 30 ],
+    [ written => 30 ], [ commit => 20 ], [ head => 20 ], [ mark => 20 ],
+    [ committed => 20 ], [ prev => 20 ], [ next => 20 ], [ last => 20 ],
+    [ first => 5 ], [ seq => 20 ], [ linked => 20 ], [ keyed => 4 ],
 );
 
 my $rt = RT->new(
@@ -53,9 +54,21 @@ my @again;
 sub body { return $m->text($m->rand(20) ? $m->rand(300) : $m->rand(8000)) }
 
 
+# who asks for a topic that is not there adds it, and removes it again
+
+sub nobody {
+    return {
+        method => 'GET', uri => '/sub/nobody/' . ++$new, want => 200,
+        headers => [ Accept => 'application/json', Prefer => 'wait=0' ],
+        pubs => [], body => undef,
+    };
+}
+
+
 sub next_request {
     return if $gate;
     my $kind = $m->rand(10);
+    return nobody() if $point =~ /^un/ && $kind < 5;
 
     # one that had no answer is asked for again, with its key
 
@@ -77,7 +90,7 @@ sub next_request {
     return $m->delete($m->pick(@topics)) if $kind == 4 && !$m->rand(20);
 
     my $topic = $m->pick(@topics);
-    $topic = 'm/new/' . ++$new if $point =~ /add/;
+    $topic = 'm/new/' . ++$new if $point =~ /^(?:add|taken|h[au]ng)/;
     $topic = 'm/few/' . $m->rand(60) if $point eq 'first';
     return $m->single($topic, body());
 }
@@ -135,7 +148,8 @@ for (@points) {
     died();
     if ($dead{$spared}) {
         note "$point: the spared one died of a repair";
-        like($point, qr/^(?:prev|next|last|first|seq)$/, "$point: linking");
+        like($point, qr/^(?:head|mark|prev|next|last|first|seq)$/,
+             "$point: is in a repair, too");
         $_->close for values %quiet;
         next;
     }

@@ -1400,6 +1400,11 @@ check_records(ledger_t *l, world_t *w)
         p += e->m.type_len;
         check(memcmp(p, e->m.data, e->m.data_len) == 0);
 
+        /* each record has a mark of its own; the older ones had before */
+
+        check(seq + BATCH_MAX < l->seq
+              || ngx_http_rt_ring_seek(ring, seq - 1) == pos);
+
         pos += rec.size;
     }
 

@@ -157,7 +157,7 @@ sub delete ($self, $topic) {
 
 sub answered ($self, $q, $r) {
     my @pubs = @{ $q->{pubs} };
-    my $want = @pubs ? 201 : 204;
+    my $want = $q->{want} // (@pubs ? 201 : 204);
     if ($r->status != $want) {
         $self->fault("$q->{method} $q->{uri}: " . $r->show);
         $self->doubted($q);
