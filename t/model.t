@@ -134,8 +134,7 @@ sub happen ($m, $rt, $did) {
 
     if ($what eq 'kill') {
         my %p = $rt->processes;
-        my $pid = $m->pick(sort keys %p);
-        kill 'KILL', $pid if $pid;
+        kill 'KILL', $m->pick(sort keys %p) if %p;
 
     } elsif ($what eq 'reload') {
         return if $rt->leaving || $did->{reload};
