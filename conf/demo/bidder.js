@@ -115,7 +115,9 @@ export class Bidder {
             this.standing.textContent = standing;
             this.form.dataset.standing = standing;
 
-            if (standing !== 'leads' && this.answer.dataset.kind === 'good') {
+            if (['outbid', 'lost'].includes(standing)
+                && this.answer.dataset.kind === 'good')
+            {
                 this.say('', '');
             }
         }
@@ -180,7 +182,7 @@ export class Bidder {
             this.say('good', 'Taken; nobody sees it before the end.');
 
         } else if (leader === this.name) {
-            this.say('good', `Leads at ${money(price, currency)}.`);
+            this.say('good', `Took the lead at ${money(price, currency)}.`);
 
         } else {
             this.say('bad', `Outbid at once: ${leader} had set a greater `

@@ -46,10 +46,12 @@ async function create(id, fields = {}) {
     }
 
     await page.getByTestId('create-button').click();
+    await shows(page, 'auction-id', id);
     await other.goto(`${nginx.url}/#auction/${id}`);
 
+    await shows(other, 'auction-id', id);
+
     for (const p of pages) {
-        await shows(p, 'auction-id', id);
         await p.locator('#events[data-state=open]').waitFor();
         await p.locator('#bob[data-state=open]').waitFor();
     }
@@ -161,7 +163,7 @@ demo('two bid, one by POST, the other over a WebSocket', async () => {
     await bid(page, 'ann', 110, 140);
     await both({ price: '€110.00', leader: 'ann leads', bids: '1',
                  minimum: '€115.00' });
-    await shows(page, 'ann-answer', 'Leads at €110.00.');
+    await shows(page, 'ann-answer', 'Took the lead at €110.00.');
     await shows(page, 'ann-limit', 'Bids up to €140.00; only ann knows.');
     await shows(page, 'ann-standing', 'leads');
     assert.match(await text(page, 'ann-wire'),
@@ -266,7 +268,7 @@ demo('without an answer the same bid counts once', async () => {
     await both({ price: '€100.00', bids: '1' });
 
     await bid(page, 'ann', 100);
-    await shows(page, 'ann-answer', 'Leads at €100.00.');
+    await shows(page, 'ann-answer', 'Took the lead at €100.00.');
     assert.match(await text(page, 'ann-wire'), /Idempotent-Replay: true/);
     await bid(page, 'ann', 200);
     await both({ bids: '2' });
