@@ -407,7 +407,7 @@ rt_ctl_cat_record(void *data, const rt_record_t *rec)
     rt_buf_t           *b;
     const rt_engine_t  *engine;
 
-    static rt_buf_t  lifted;
+    static rt_buf_t  lifted[2];             /* live until exit */
 
     b = data;
     engine = rt_engine_by_id(rec->engine);
@@ -427,27 +427,19 @@ rt_ctl_cat_record(void *data, const rt_record_t *rec)
     rt_json_string(b, rec->entity);
     rt_buf_literal(b, ",");
 
-    if (engine && rec->type < RT_RECORD_SYSTEM) {
-        ev.time_ms = rec->time_ms;
-        ev.version = rec->version;
-        ev.type = rec->type;
-        ev.lift = rec->lift;
-        ev.entity = rec->entity;
-        ev.data = rec->data;
-
-        if (engine->lift) {
-            rt_buf_reset(&lifted);
-            engine->lift(&ev, &lifted);
-        }
-
+    if (engine && rec->type < RT_RECORD_SYSTEM
+        && rt_history_lift(engine, rec, &ev, lifted) == RT_OK)
+    {
         rt_buf_literal(b, "\"event\":");
         rt_history_describe(engine, &ev, b);
 
     } else {
-        rt_buf_printf(b, "\"record\":\"%s\",\"time\":%llu,\"size\":%zu",
+        rt_buf_printf(b, "\"record\":\"%s\",\"type\":%u,\"lift\":%u,"
+                      "\"time\":%llu,\"size\":%zu",
                       rec->type == RT_RECORD_ANSWER ? "answer"
                       : rec->type == RT_RECORD_HASH ? "hash" : "unknown",
-                      (unsigned long long) rec->time_ms, rec->data.len);
+                      rec->type, rec->lift, (unsigned long long) rec->time_ms,
+                      rec->data.len);
     }
 
     rt_buf_literal(b, "}");
@@ -566,10 +558,27 @@ typedef struct {
 static void
 rt_check_compare(rt_check_t *ck, uint64_t seq, const char *what)
 {
-    uint64_t  a, b;
+    uint64_t          a, b;
+    rt_uint_t         i;
+    rt_projection_t  *p, *q;
 
     a = rt_dispatch_hash(&ck->all);
     b = rt_dispatch_hash(&ck->part);
+
+    for (i = 0; i < ck->all.nprojections; i++) {
+        p = &ck->all.projections[i];
+        q = &ck->part.projections[i];
+
+        if (p->since != q->since) {
+            a -= rt_projection_hash(&ck->all, p);
+            b -= rt_projection_hash(&ck->part, q);
+
+            printf("seq %llu: projection \"%s\" begins at seq %llu and at "
+                   "seq %llu, not compared\n", (unsigned long long) seq,
+                   p->engine->name, (unsigned long long) p->since,
+                   (unsigned long long) q->since);
+        }
+    }
 
     printf("seq %llu: replayed %016llx, %s %016llx: %s\n",
            (unsigned long long) seq, (unsigned long long) a, what,
@@ -577,6 +586,17 @@ rt_check_compare(rt_check_t *ck, uint64_t seq, const char *what)
 
     ck->compared++;
     ck->differ += a != b;
+}
+
+
+static void
+rt_check_free(rt_check_t *ck)
+{
+    if (ck->has_part) {
+        rt_dispatch_free(&ck->part);
+        free(ck->part.journal.window);
+        ck->has_part = 0;
+    }
 }
 
 
@@ -594,23 +614,26 @@ rt_check_load(rt_check_t *ck, uint64_t seq)
         return RT_DECLINED;
     }
 
-    if (ck->has_part) {
-        rt_entities_free(&ck->part.entities);
-        rt_idem_free(&ck->part.idems);
-        rt_visits_free(&ck->part.visits);
-        rt_buf_free(&ck->part.scratch);
-        rt_buf_free(&ck->part.lifted);
-        free(ck->part.journal.window);
-    }
-
+    rt_check_free(ck);
     rt_dispatch_init(&ck->part, &ck->all.conf);
     ck->part.journal = ck->all.journal;
     ck->part.journal.window = rt_malloc(RT_JOURNAL_WINDOW);
     ck->part.journal.window_size = 0;
     ck->has_part = 1;
 
-    rc = rt_dispatch_load(&ck->part, &body);
+    rc = rt_dispatch_load(&ck->part, &head, &body);
     free(data);
+
+    if (rc == RT_OK) {
+        rc = rt_projection_build(&ck->part, seq);
+    }
+
+    if (rc != RT_OK) {
+        fprintf(stderr, "realtimectl: the snapshot at seq %llu is not "
+                "understood, passing over it\n", (unsigned long long) seq);
+        ck->differ += rc == RT_ERROR;
+        rt_check_free(ck);
+    }
 
     return rc;
 }
@@ -675,7 +698,8 @@ rt_ctl_replay(void)
             || rt_snapshot_load(rt_ctl_data, ck.seqs[ck.n - 1], &head, &data,
                                 &body)
                != RT_OK
-            || rt_dispatch_load(&ck.all, &body) != RT_OK)
+            || rt_dispatch_load(&ck.all, &head, &body) != RT_OK
+            || rt_projection_build(&ck.all, head.seq) != RT_OK)
         {
             fprintf(stderr, "realtimectl: nothing to begin with\n");
             return 1;

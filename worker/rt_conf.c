@@ -201,7 +201,9 @@ rt_conf_durability(rt_conf_t *cf, const char *engine, const char *value)
     static const char  *names[] = { "sync", "batch", "none" };
 
     for (i = 0; rt_engines[i]; i++) {
-        if (strcmp(rt_engines[i]->name, engine) != 0) {
+        if (strcmp(rt_engines[i]->name, engine) != 0
+            || rt_engines[i]->source)
+        {
             continue;
         }
 

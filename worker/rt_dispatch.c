@@ -21,7 +21,7 @@
 static rt_int_t rt_dispatch_command(rt_dispatch_t *d, const rt_request_t *rq,
     rt_answer_t *a, const rt_engine_t *engine, rt_entity_t *e);
 static void rt_dispatch_ask(rt_dispatch_t *d, const rt_request_t *rq,
-    rt_answer_t *a, rt_entity_t *e);
+    rt_answer_t *a, const rt_engine_t *engine, rt_entity_t *e);
 static rt_int_t rt_dispatch_run_ticks(rt_dispatch_t *d, rt_entity_t *e);
 static rt_int_t rt_dispatch_commit(rt_dispatch_t *d,
     const rt_engine_t *engine, rt_entity_t **ep, rt_str_t name,
@@ -39,6 +39,10 @@ static rt_durability_e
 rt_dispatch_durability(rt_dispatch_t *d, const rt_engine_t *engine)
 {
     int  n;
+
+    if (engine->source) {
+        engine = engine->source;
+    }
 
     n = d->conf.durability[engine->id];
 
@@ -152,7 +156,8 @@ rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine, rt_str_t name)
     rt_uint_t     gone;
     rt_entity_t  *e;
 
-    e = rt_entity_find(&d->entities, engine, name);
+    e = rt_entity_find(engine->source ? &d->projected : &d->entities, engine,
+                       name);
 
     if (e == NULL) {
         return NULL;
@@ -194,6 +199,12 @@ rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a)
                                "control characters, \",\", \"/\" and \"*\"");
     }
 
+    if (engine->source && !rq->query) {
+        return rt_dispatch_say(d, a, 409, "read_only",
+                               "a projection takes no commands, it follows "
+                               "another engine's events");
+    }
+
     e = rt_dispatch_entity(d, engine, rq->entity);
 
     if (e && e->due_ms && e->due_ms <= d->clock_ms
@@ -213,11 +224,11 @@ rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a)
 
     d->stats.queries++;
 
-    if (e == NULL) {
+    if (e == NULL && engine->source == NULL) {
         return rt_dispatch_say(d, a, 404, "not_found", "there is none");
     }
 
-    rt_dispatch_ask(d, rq, a, e);
+    rt_dispatch_ask(d, rq, a, engine, e);
 
     return RT_OK;
 }
@@ -232,10 +243,13 @@ rt_dispatch_wait_for(rt_dispatch_t *d, rt_answer_t *a, rt_entity_t *e)
 }
 
 
+/* of a projection, too, that no event was for yet: it is empty, then */
+
 static void
 rt_dispatch_ask(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
-    rt_entity_t *e)
+    const rt_engine_t *engine, rt_entity_t *e)
 {
+    void       *state;
     uint64_t    version;
     rt_input_t  in;
 
@@ -247,15 +261,24 @@ rt_dispatch_ask(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
     in.name = rq->name;
     in.user = rq->user;
     in.connection = rq->connection;
-    in.version = e->version;
+    in.version = e ? e->version : 0;
     in.args = rq->args;
 
-    version = e->version;
+    version = in.version;
 
     rt_dispatch_reset(&d->out);
 
-    if (rt_history_query(d, e, &in, &d->out, &version) == RT_DECLINED) {
-        e->engine->query(e->state, &in, &d->out);
+    if (engine->source) {
+        in.since = rt_projection_find(d, engine)->since;
+        state = e ? e->state : engine->create();
+        engine->query(state, &in, &d->out);
+
+        if (e == NULL) {
+            engine->destroy(state);
+        }
+
+    } else if (rt_history_query(d, e, &in, &d->out, &version) == RT_DECLINED) {
+        engine->query(e->state, &in, &d->out);
     }
 
     rt_assert(d->out.status != 0);
@@ -531,6 +554,8 @@ rt_dispatch_commit(rt_dispatch_t *d, const rt_engine_t *engine,
             *ep = e;
         }
 
+        rt_assert(em->lift == rt_engine_version(engine, em->type));
+
         memset(&rec, 0, sizeof(rt_record_t));
 
         rec.version = e->version + 1;
@@ -552,6 +577,7 @@ rt_dispatch_commit(rt_dispatch_t *d, const rt_engine_t *engine,
 
         engine->apply(e->state, &ev);
         rt_entity_note(e, rec.version, rec.addr, rec.seq);
+        rt_projection_feed(d, engine, &ev, &rec);
     }
 
     d->stats.events += out->n;
@@ -585,6 +611,7 @@ rt_dispatch_commit(rt_dispatch_t *d, const rt_engine_t *engine,
         memset(&rec, 0, sizeof(rt_record_t));
 
         rec.type = RT_RECORD_HASH;
+        rec.lift = (uint8_t) engine->revision;
         rec.version = e->version;
         rec.data.data = hash;
         rec.data.len = sizeof(hash);
@@ -837,23 +864,20 @@ rt_dispatch_flush(rt_dispatch_t *d, rt_uint_t force)
 }
 
 
-void
-rt_dispatch_evict(rt_dispatch_t *d)
+static void
+rt_dispatch_evict_from(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
 {
+    uint64_t      first;
     rt_uint_t     n;
     rt_entity_t  *e;
 
-    /* what is evicted is replayed from its first event: that must be kept */
-
-    if (d->conf.idle_ms == 0 || d->conf.retain_bytes) {
-        return;
-    }
+    first = rt_journal_first(&d->journal);
 
     for (n = 0; n < RT_EVICT_A_TURN; n++) {
-        e = d->entities.slots[d->evict_next++ & d->entities.mask];
+        e = t->slots[(*next)++ & t->mask];
 
         if (e && e->state && e->at_ms == 0 && e->subscriptions == NULL
-            && e->version <= RT_EVICT_VERSIONS
+            && e->version <= RT_EVICT_VERSIONS && e->first_addr >= first
             && e->last_seq <= d->journal.durable_seq
             && (e->clock == NULL || !e->clock->listed)
             && e->used_ms + d->conf.idle_ms < d->clock_ms)
@@ -865,6 +889,20 @@ rt_dispatch_evict(rt_dispatch_t *d)
             d->stats.evicted++;
         }
     }
+}
+
+
+void
+rt_dispatch_evict(rt_dispatch_t *d)
+{
+    /* what is evicted is replayed from its first event: that must be kept */
+
+    if (d->conf.idle_ms == 0 || d->conf.retain_bytes) {
+        return;
+    }
+
+    rt_dispatch_evict_from(d, &d->entities, &d->evict_next);
+    rt_dispatch_evict_from(d, &d->projected, &d->evict_projected);
 }
 
 
@@ -907,13 +945,46 @@ rt_replay_bad(const rt_record_t *rec, const char *what)
 
 
 rt_int_t
+rt_dispatch_newer(const rt_engine_t *engine, const rt_record_t *rec)
+{
+    char        what[200];
+    rt_uint_t   known;
+
+    known = rt_engine_version(engine, rec->type);
+
+    if (known) {
+        snprintf(what, sizeof(what), "\"%s\" event of type %u is of version "
+                 "%u, and this realtimed knows version %u: it is older than "
+                 "the one that wrote it", engine->name, rec->type, rec->lift,
+                 (unsigned) known);
+
+    } else {
+        snprintf(what, sizeof(what), "\"%s\" event of type %u, which this "
+                 "realtimed does not know: it is older than the one that "
+                 "wrote it", engine->name, rec->type);
+    }
+
+    return rt_replay_bad(rec, what);
+}
+
+
+void
+rt_dispatch_passed(rt_dispatch_t *d, const rt_record_t *rec)
+{
+    d->clock_ms = rec->time_ms;
+    d->journal.segment = rt_addr_segment(rec->next);
+    d->journal.offset = rt_addr_offset(rec->next);
+}
+
+
+rt_int_t
 rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec)
 {
     rt_event_t          ev;
     rt_entity_t        *e;
     const rt_engine_t  *engine;
 
-    d->clock_ms = rec->time_ms;
+    rt_dispatch_passed(d, rec);
     d->since_hash++;
     d->since_snapshot++;
 
@@ -931,6 +1002,10 @@ rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec)
 
     if (rec->type == RT_RECORD_HASH) {
         d->since_hash = 0;
+
+        if (rec->lift != (uint8_t) engine->revision) {
+            return RT_OK;                   /* of a state of another shape */
+        }
 
         if (e == NULL || rec->data.len != 8
             || rt_get64(rec->data.data) != rt_entity_state_hash(d, e))
@@ -956,10 +1031,14 @@ rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec)
         return rt_replay_bad(rec, "event out of order in the journal");
     }
 
-    rt_history_event(d, engine, rec, &ev);
+    if (rt_history_lift(engine, rec, &ev, d->lifted) != RT_OK) {
+        return rt_dispatch_newer(engine, rec);
+    }
+
     engine->apply(e->state, &ev);
 
     rt_entity_note(e, rec->version, rec->addr, rec->seq);
+    rt_projection_feed(d, engine, &ev, rec);
     rt_dispatch_due(d, e);
 
     return RT_OK;
@@ -995,8 +1074,9 @@ rt_entity_state_hash(rt_dispatch_t *d, rt_entity_t *e)
 uint64_t
 rt_dispatch_hash(rt_dispatch_t *d)
 {
-    size_t    i;
-    uint64_t  sum;
+    size_t     i;
+    uint64_t   sum;
+    rt_uint_t  n;
 
     sum = 0;
 
@@ -1004,6 +1084,10 @@ rt_dispatch_hash(rt_dispatch_t *d)
         if (d->entities.slots[i]) {
             sum += rt_entity_state_hash(d, d->entities.slots[i]);
         }
+    }
+
+    for (n = 0; n < d->nprojections; n++) {
+        sum += rt_projection_hash(d, &d->projections[n]);
     }
 
     return sum;
@@ -1043,7 +1127,9 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   (unsigned long long) s->replayed,
                   (unsigned long long) s->start_us / 1000);
 
-    rt_buf_printf(b, "\"journal\":{\"epoch\":\"%llx\",\"seq\":%llu,"
+    rt_projection_status(d, b);
+
+    rt_buf_printf(b, ",\"journal\":{\"epoch\":\"%llx\",\"seq\":%llu,"
                   "\"durable_seq\":%llu,\"segments\":%u,\"failing\":%s,"
                   "\"pending_bytes\":%zu,\"records\":%llu,\"bytes\":%llu,"
                   "\"batches\":%llu,\"batch_max\":%llu,\"sync_us_avg\":%llu,"

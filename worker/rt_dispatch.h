@@ -7,6 +7,9 @@
  * then.  State runs ahead of the disk by at most the journal's buffers, and
  * nobody is told of what the disk does not have: that is why refusals and
  * queries, too, wait for the last event of the entity they speak of.
+ *
+ * Projections are fed as events are applied, in a replay, too.  They have a
+ * table of their own; their entities' "version" counts the events they got.
  */
 
 
@@ -19,6 +22,7 @@
 #include "rt_journal.h"
 #include "rt_loop.h"
 #include "rt_visit.h"
+#include "rt_snapshot.h"
 
 
 /* limits, each with a directive of its own in realtimed.conf */
@@ -35,6 +39,9 @@
 #define RT_EVICT_VERSIONS      4096         /* more events: never evicted */
 #define RT_AT_VERSIONS         100000       /* replayed for one "at" query */
 #define RT_HISTORY_MAX         1000         /* events in one "history" */
+
+/* of one projection: events cannot be refused, so more names are passed over */
+#define RT_PROJECTED_MAX       1000000
 
 
 typedef struct {
@@ -99,9 +106,21 @@ typedef struct {
 
 
 typedef struct {
+    const rt_engine_t   *engine;
+    uint64_t             since;             /* seq of its first event; 1: it
+                                               has all; 0: not built yet */
+    size_t               entities;
+    uint64_t             passed_over;       /* names beyond the limit */
+} rt_projection_t;
+
+
+typedef struct {
     rt_dispatch_conf_t   conf;
     rt_journal_t         journal;
     rt_entities_t        entities;
+    rt_entities_t        projected;         /* those of projections */
+    rt_projection_t      projections[RT_ENGINES_MAX];
+    rt_uint_t            nprojections;
     rt_idems_t           idems;
     rt_visits_t          visits;
     rt_dispatch_stats_t  stats;
@@ -110,7 +129,8 @@ typedef struct {
     rt_output_t          out;
     rt_json_t            json;
     rt_buf_t             scratch;
-    rt_buf_t             lifted;
+    rt_buf_t             lifted[2];
+    rt_buf_t             name;              /* of a projection's entity */
     u_char               secret[RT_SECRET_SIZE];
     u_char               seeds[512];
     size_t               seeds_left;
@@ -123,6 +143,7 @@ typedef struct {
     rt_entity_t         *clocks;            /* with watchers to be counted */
     rt_entity_t        **clocks_last;
     size_t               evict_next;        /* slot to look at next */
+    size_t               evict_projected;
 
     uint64_t             publish_floor;     /* zones have not confirmed it */
 
@@ -176,14 +197,41 @@ rt_entity_t *rt_dispatch_clock_next(rt_dispatch_t *d);
 
 /* for replay --check and the start */
 void rt_dispatch_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);
+void rt_dispatch_free(rt_dispatch_t *d);    /* all but the journal */
 rt_int_t rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec);
-rt_int_t rt_dispatch_load(rt_dispatch_t *d, rt_reader_t *body);
+
+/* RT_DECLINED: it may speak of events newer than this program knows */
+rt_int_t rt_dispatch_load(rt_dispatch_t *d, const rt_snapshot_head_t *head,
+    rt_reader_t *body);
+
+/* while replaying: everything up to that record can be read */
+void rt_dispatch_passed(rt_dispatch_t *d, const rt_record_t *rec);
+
+/* logs that the event is newer than this program; RT_ERROR */
+rt_int_t rt_dispatch_newer(const rt_engine_t *engine, const rt_record_t *rec);
 
 uint64_t rt_entity_state_hash(rt_dispatch_t *d, rt_entity_t *e);
 /* of all entities: the sum of their hashes, so that order is nothing */
 uint64_t rt_dispatch_hash(rt_dispatch_t *d);
 
 void rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b);     /* JSON members */
+
+
+/* rt_projection.c */
+
+void rt_projection_init(rt_dispatch_t *d);
+rt_projection_t *rt_projection_find(rt_dispatch_t *d,
+    const rt_engine_t *engine);
+
+/* an event of that engine, today's, is applied to what it is for */
+void rt_projection_feed(rt_dispatch_t *d, const rt_engine_t *engine,
+    const rt_event_t *ev, const rt_record_t *rec);
+
+/* those that a snapshot did not have, from the oldest record kept to it */
+rt_int_t rt_projection_build(rt_dispatch_t *d, uint64_t seq);
+
+uint64_t rt_projection_hash(rt_dispatch_t *d, const rt_projection_t *p);
+void rt_projection_status(rt_dispatch_t *d, rt_buf_t *b);
 
 
 /* rt_history.c */
@@ -195,7 +243,14 @@ void rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b);     /* JSON members */
 rt_uint_t rt_history_page(rt_dispatch_t *d, const rt_entity_t *e,
     uint64_t from, uint64_t *addrs, rt_uint_t n, rt_uint_t *gone);
 
-/* the record as an event, lifted to today's version */
+/*
+ * The record as an event, lifted to today's version.  RT_DECLINED: this
+ * program does not know it.
+ */
+rt_int_t rt_history_lift(const rt_engine_t *engine, const rt_record_t *rec,
+    rt_event_t *ev, rt_buf_t lifted[2]);
+
+/* the same of one that the start has let pass; its data lives in d */
 void rt_history_event(rt_dispatch_t *d, const rt_engine_t *engine,
     const rt_record_t *rec, rt_event_t *ev);
 

@@ -14,6 +14,7 @@
 
 const rt_engine_t  *rt_engines[RT_ENGINES_MAX + 1] = {
     &rt_auction_engine,
+    &rt_auctions_engine,
     NULL
 };
 
@@ -45,6 +46,43 @@ rt_engine_by_id(rt_uint_t id)
     }
 
     return NULL;
+}
+
+
+rt_uint_t
+rt_engine_version(const rt_engine_t *engine, rt_uint_t type)
+{
+    if (engine->types == NULL) {
+        return 1;
+    }
+
+    return type < engine->ntypes ? engine->types[type] : 0;
+}
+
+
+rt_int_t
+rt_engine_lift(const rt_engine_t *engine, rt_event_t *ev, rt_buf_t lifted[2])
+{
+    rt_buf_t   *b;
+    rt_uint_t   today;
+
+    today = rt_engine_version(engine, ev->type);
+
+    if (ev->lift > today || (ev->lift < today && engine->lift == NULL)) {
+        return RT_DECLINED;
+    }
+
+    while (ev->lift < today) {
+        b = &lifted[ev->lift % 2];          /* the other one is being read */
+
+        rt_buf_reset(b);
+        engine->lift(ev, b);
+
+        ev->data = rt_buf_str(b);
+        ev->lift++;
+    }
+
+    return RT_OK;
 }
 
 

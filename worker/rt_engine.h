@@ -7,6 +7,8 @@
  * or a pointer's value: time and seed come with the input.  So the same
  * journal gives the same state, byte for byte.
  *
+ * A projection is an engine, too, fed with another one's events.
+ *
  * Everything else is written once around it, in rt_dispatch.c: whether the
  * entity exists, the expected version, the idempotency table, the journal,
  * ticks, history, the state at a version or a time, events, publication.
@@ -35,6 +37,9 @@ typedef enum {
 } rt_durability_e;
 
 
+typedef struct rt_engine_s  rt_engine_t;
+
+
 typedef struct {
     uint64_t                time_ms;        /* the journal's time */
     uint64_t                seed;           /* 64 bits of chance */
@@ -46,6 +51,7 @@ typedef struct {
     uint64_t                version;        /* of the entity, before */
     rt_uint_t               tick;           /* the clock commands, not a user */
     rt_uint_t               gone;           /* the connection is closed */
+    uint64_t                since;          /* a projection's first seq */
 
     const rt_json_t        *json;           /* a command's body */
     const rt_json_node_t   *data;
@@ -97,7 +103,7 @@ typedef struct {
 } rt_audience_t;
 
 
-typedef struct {
+struct rt_engine_s {
     const char             *name;           /* in URLs and topics */
     uint8_t                 id;             /* in the journal, for ever */
     rt_durability_e         durability;
@@ -124,7 +130,12 @@ typedef struct {
     void                  (*query)(const void *state, const rt_input_t *in,
                               rt_output_t *out);
 
-    /* canonical: equal states give equal bytes */
+    /*
+     * Canonical: equal states give equal bytes.  When these change, so does
+     * the revision, and hashes of before are not compared; restore() reads
+     * what any snapshot may hold.
+     */
+    uint32_t                revision;
     void                  (*snapshot)(const void *state, rt_buf_t *b);
     rt_int_t              (*restore)(void *state, rt_reader_t *r);
 
@@ -155,17 +166,47 @@ typedef struct {
                               rt_message_t *m);
 
     /*
-     * Upcaster: an event of an older version of its type becomes one of
-     * today's, the new data in b.  NULL if no type ever changed.
+     * Today's version of each event type, by its number; 0: there is none.
+     * NULL: whatever type there is, it is of version 1.
      */
-    void                  (*lift)(rt_event_t *ev, rt_buf_t *b);
-} rt_engine_t;
+    const uint8_t          *types;
+    rt_uint_t               ntypes;
+
+    /*
+     * Upcaster: the data of an event of version ev->lift becomes in b what it
+     * would be in version ev->lift + 1.  Called until it is of today's; NULL
+     * if no type ever changed.
+     */
+    void                  (*lift)(const rt_event_t *ev, rt_buf_t *b);
+
+    /*
+     * A projection, an engine fed by another one's events: apply() gets those
+     * of "source", lifted.  It has no events of its own, so that decide(),
+     * due(), describe(), publish() and lift() are not called and may be NULL.
+     * project() gives the index-th name of its entities that an event is for,
+     * 0 when there are no more: a pure function of the event.  In another
+     * revision than a snapshot's it is built anew.
+     */
+    const rt_engine_t      *source;
+    rt_uint_t             (*project)(const rt_event_t *ev, rt_uint_t index,
+                              rt_buf_t *name);
+};
 
 
 extern const rt_engine_t  *rt_engines[];    /* NULL at the end */
 
 const rt_engine_t *rt_engine_by_name(rt_str_t name);
 const rt_engine_t *rt_engine_by_id(rt_uint_t id);
+
+/* today's version of an event type; 0: there is no such type */
+rt_uint_t rt_engine_version(const rt_engine_t *engine, rt_uint_t type);
+
+/*
+ * The event becomes one of today's version, its data then in one of the
+ * buffers.  RT_DECLINED: it is of a newer one, or of an unknown type.
+ */
+rt_int_t rt_engine_lift(const rt_engine_t *engine, rt_event_t *ev,
+    rt_buf_t lifted[2]);
 
 /* for decide(): an event; data is copied */
 void rt_emit(rt_output_t *out, uint16_t type, uint8_t lift, const void *data,
@@ -185,6 +226,7 @@ rt_int_t rt_arg_number(rt_str_t args, const char *name, int64_t *n);
 
 /* from the engines' files */
 extern const rt_engine_t  rt_auction_engine;
+extern const rt_engine_t  rt_auctions_engine;
 
 
 #endif /* _RT_ENGINE_H_INCLUDED_ */

@@ -173,7 +173,7 @@ rt_entity_note(rt_entity_t *e, uint64_t version, uint64_t addr, uint64_t seq)
         e->first_addr = addr;
     }
 
-    if (version % RT_ENTITY_MARK != 0) {
+    if (version % RT_ENTITY_MARK != 0 && e->engine->source == NULL) {
         return;
     }
 

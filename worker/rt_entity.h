@@ -13,7 +13,10 @@
 #include "rt_engine.h"
 
 
-/* each so many versions the address of an event is kept: 8 bytes a mark */
+/*
+ * Each so many versions the address of an event is kept: 8 bytes a mark.  Of
+ * an entity of a projection each is, for its events are not chained.
+ */
 #define RT_ENTITY_MARK  256
 
 /* whose audiences are counted, each by itself */
@@ -50,7 +53,8 @@ struct rt_entity_s {
     uint64_t             at_ms;             /* of what is first; 0: nothing */
     size_t               place;             /* in the heap, from 1 */
 
-    uint64_t            *marks;             /* of versions 256, 512, ... */
+    uint64_t            *marks;             /* of versions 256, 512, ...;
+                                               a projection's: of all */
     uint32_t             nmarks;
     uint32_t             max_marks;
 

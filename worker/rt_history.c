@@ -33,6 +33,12 @@ rt_history_page(rt_dispatch_t *d, const rt_entity_t *e, uint64_t from,
     last = rt_min(from + n - 1, e->version);
     n = (rt_uint_t) (last - from + 1);
 
+    if (e->engine->source) {
+        rt_assert(last <= e->nmarks);
+        memcpy(addrs, e->marks + (from - 1), n * sizeof(uint64_t));
+        return n;
+    }
+
     /* the first mark at or after "last", or the end of the chain */
 
     mark = (last + RT_ENTITY_MARK - 1) / RT_ENTITY_MARK;
@@ -63,9 +69,9 @@ rt_history_page(rt_dispatch_t *d, const rt_entity_t *e, uint64_t from,
 }
 
 
-void
-rt_history_event(rt_dispatch_t *d, const rt_engine_t *engine,
-    const rt_record_t *rec, rt_event_t *ev)
+rt_int_t
+rt_history_lift(const rt_engine_t *engine, const rt_record_t *rec,
+    rt_event_t *ev, rt_buf_t lifted[2])
 {
     ev->time_ms = rec->time_ms;
     ev->version = rec->version;
@@ -74,10 +80,19 @@ rt_history_event(rt_dispatch_t *d, const rt_engine_t *engine,
     ev->entity = rec->entity;
     ev->data = rec->data;
 
-    if (engine->lift) {
-        rt_buf_reset(&d->lifted);
-        engine->lift(ev, &d->lifted);
-    }
+    return rt_engine_lift(engine, ev, lifted);
+}
+
+
+void
+rt_history_event(rt_dispatch_t *d, const rt_engine_t *engine,
+    const rt_record_t *rec, rt_event_t *ev)
+{
+    rt_int_t  rc;
+
+    rc = rt_history_lift(engine, rec, ev, d->lifted);
+
+    rt_assert(rc == RT_OK);                 /* the start has seen to it */
 }
 
 
@@ -99,14 +114,22 @@ void *
 rt_history_state(rt_dispatch_t *d, const rt_entity_t *e, uint64_t version,
     rt_uint_t *gone)
 {
-    void        *state;
-    uint64_t     from, addrs[RT_HISTORY_PAGE];
-    rt_uint_t    i, n;
-    rt_event_t   ev;
-    rt_record_t  rec;
+    void               *state;
+    uint64_t            from, addrs[RT_HISTORY_PAGE];
+    rt_buf_t            lifted[2];
+    rt_int_t            rc;
+    rt_uint_t           i, n;
+    rt_event_t          ev;
+    rt_record_t         rec;
+    const rt_engine_t  *source;
 
     *gone = 0;
     state = e->engine->create();
+    source = e->engine->source ? e->engine->source : e->engine;
+
+    /* its own: an event that is being applied elsewhere may lie in d's */
+
+    memset(lifted, 0, sizeof(lifted));
 
     for (from = 1; from <= version; from += n) {
 
@@ -125,18 +148,26 @@ rt_history_state(rt_dispatch_t *d, const rt_entity_t *e, uint64_t version,
                 goto failed;
             }
 
-            rt_history_event(d, e->engine, &rec, &ev);
+            rc = rt_history_lift(source, &rec, &ev, lifted);
+            rt_assert(rc == RT_OK);
+
             e->engine->apply(state, &ev);
         }
     }
 
-    return state;
+    goto done;
 
 failed:
 
     e->engine->destroy(state);
+    state = NULL;
 
-    return NULL;
+done:
+
+    rt_buf_free(&lifted[0]);
+    rt_buf_free(&lifted[1]);
+
+    return state;
 }
 
 

@@ -536,6 +536,12 @@ rt_publish_subscribe(rt_conn_t *c, const rt_wire_frame_t *f)
         return;
     }
 
+    if (engine != NULL && engine->source) {
+        rt_link_refuse(c, f->id, 404, "no_events", "a projection has no events "
+                       "of its own");
+        return;
+    }
+
     s = rt_wire_string(f, RT_WIRE_F_ENTITY);
     name.data = s.data;
     name.len = s.len;

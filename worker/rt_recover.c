@@ -629,6 +629,7 @@ rt_journal_recover(rt_journal_t *j, uint64_t addr, uint64_t seq,
 
     j->next_seq = rt_max(res->seq, 1);
     j->last_time = res->time_ms;
+    j->window_size = 0;                     /* it may hold what is cut */
 
     if (res->addr == 0) {
         return RT_OK;

@@ -59,6 +59,8 @@ rt_dispatch_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
 
     d->conf = *conf;
     rt_entities_init(&d->entities);
+    rt_entities_init(&d->projected);
+    rt_projection_init(d);
     rt_idem_init(&d->idems, conf->idem_max, conf->idem_bytes,
                  conf->idem_age_ms);
     rt_visits_init(&d->visits, conf->visits_max);
@@ -110,6 +112,49 @@ rt_store_secret(rt_dispatch_t *d)
 }
 
 
+void
+rt_dispatch_free(rt_dispatch_t *d)
+{
+    rt_entities_free(&d->entities);
+    rt_entities_free(&d->projected);
+    rt_idem_free(&d->idems);
+    rt_visits_free(&d->visits);
+    rt_buf_free(&d->out.body);
+    rt_buf_free(&d->out.data);
+    rt_buf_free(&d->scratch);
+    rt_buf_free(&d->lifted[0]);
+    rt_buf_free(&d->lifted[1]);
+    rt_buf_free(&d->name);
+}
+
+
+/*
+ * What a snapshot says of the program that wrote it: the versions of its
+ * event types, and which projections are in it.
+ */
+
+static void
+rt_store_engines(rt_dispatch_t *d, rt_buf_t *b)
+{
+    rt_uint_t           i;
+    rt_projection_t    *p;
+    const rt_engine_t  *engine;
+
+    for (i = 0; rt_engines[i]; i++) {
+        engine = rt_engines[i];
+        p = rt_projection_find(d, engine);
+
+        rt_buf_put8(b, engine->id);
+        rt_buf_put32(b, engine->revision);
+        rt_buf_put64(b, p ? p->since : 0);
+        rt_buf_put8(b, (uint8_t) engine->ntypes);
+        rt_buf_put(b, engine->types, engine->ntypes);
+    }
+
+    rt_buf_put8(b, 0);                      /* no engine's id */
+}
+
+
 static void
 rt_store_entity(rt_entity_t *e, rt_buf_t *b)
 {
@@ -144,10 +189,25 @@ rt_store_entity(rt_entity_t *e, rt_buf_t *b)
 }
 
 
+static void
+rt_store_entities(rt_entities_t *t, rt_snapshot_writer_t *w)
+{
+    size_t  i;
+
+    rt_buf_put64(&w->buf, t->n);
+
+    for (i = 0; i <= t->mask; i++) {
+        if (t->slots[i]) {
+            rt_store_entity(t->slots[i], &w->buf);
+            rt_snapshot_flush(w);
+        }
+    }
+}
+
+
 static rt_int_t
 rt_store_write(rt_dispatch_t *d)
 {
-    size_t                i;
     rt_snapshot_head_t    head;
     rt_snapshot_writer_t  w;
 
@@ -160,95 +220,197 @@ rt_store_write(rt_dispatch_t *d)
         return RT_ERROR;
     }
 
+    rt_store_engines(d, &w.buf);
+
     rt_buf_put64(&w.buf, d->since_hash);
     rt_idem_save(&d->idems, &w.buf);
-    rt_buf_put64(&w.buf, d->entities.n);
 
-    for (i = 0; i <= d->entities.mask; i++) {
-        if (d->entities.slots[i]) {
-            rt_store_entity(d->entities.slots[i], &w.buf);
-            rt_snapshot_flush(&w);
-        }
-    }
+    rt_store_entities(&d->entities, &w);
+    rt_store_entities(&d->projected, &w);
 
     return rt_snapshot_finish(&w);
 }
 
 
+/*
+ * A newer program's state may come from events that this one cannot read.
+ * The projections that are in the snapshot get their "since".
+ */
+
 static rt_int_t
-rt_store_load_entity(rt_dispatch_t *d, rt_reader_t *r)
+rt_store_load_engines(rt_dispatch_t *d, uint64_t *sinces, rt_reader_t *r)
+{
+    uint8_t             id, n;
+    uint32_t            revision;
+    uint64_t            since;
+    rt_uint_t           i, known;
+    const u_char       *types;
+    rt_projection_t    *p;
+    const rt_engine_t  *engine;
+
+    for (id = rt_read8(r); id; id = rt_read8(r)) {
+        revision = rt_read32(r);
+        since = rt_read64(r);
+        n = rt_read8(r);
+        types = rt_read(r, n);
+
+        engine = rt_engine_by_id(id);
+
+        if (types == NULL || engine == NULL) {
+            continue;
+        }
+
+        for (i = 0; i < n; i++) {
+            known = rt_engine_version(engine, i);
+
+            if (types[i] > known) {
+                rt_log(RT_LOG_WARN, 0, "the snapshot is of a newer realtimed: "
+                       "it knows \"%s\" events of type %u in version %u, this "
+                       "one in %u", engine->name, (unsigned) i, types[i],
+                       (unsigned) known);
+                return RT_DECLINED;
+            }
+        }
+
+        p = rt_projection_find(d, engine);
+
+        if (p && revision == engine->revision) {
+            sinces[p - d->projections] = since;
+        }
+    }
+
+    return RT_OK;
+}
+
+
+static rt_int_t
+rt_store_load_state(rt_dispatch_t *d, rt_entity_t *e, rt_str_t bytes)
+{
+    rt_reader_t  r;
+
+    rt_reader_init(&r, bytes.data, bytes.len);
+
+    e->state = e->engine->create();
+
+    if (e->engine->restore(e->state, &r) != RT_OK || r.bad || r.pos != r.last) {
+        return RT_ERROR;
+    }
+
+    if (e->engine->source == NULL) {
+        rt_dispatch_due(d, e);
+    }
+
+    return RT_OK;
+}
+
+
+static rt_int_t
+rt_store_load_entity(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
 {
     rt_str_t            name, state;
     uint32_t            i, n;
-    rt_reader_t         sr;
+    rt_uint_t           evicted;
     rt_entity_t        *e;
+    rt_projection_t    *p;
+    const u_char       *numbers, *marks;
     const rt_engine_t  *engine;
 
     engine = rt_engine_by_id(rt_read8(r));
     name = rt_read_str(r);
 
-    if (r->bad || engine == NULL) {
-        return RT_ERROR;
-    }
-
-    e = rt_entity_add(&d->entities, engine, name);
-
-    e->version = rt_read64(r);
-    e->first_addr = rt_read64(r);
-    e->last_addr = rt_read64(r);
-    e->last_seq = rt_read64(r);
-    e->used_ms = rt_read64(r);
-
+    numbers = rt_read(r, 5 * 8);
     n = rt_read32(r);
+    marks = rt_read(r, (size_t) n * 8);
 
-    if ((uint64_t) (r->last - r->pos) < (uint64_t) n * 8) {
+    evicted = rt_read8(r) == 0;
+    memset(&state, 0, sizeof(rt_str_t));
+
+    if (!evicted) {
+        state = rt_read_str(r);
+    }
+
+    if (r->bad) {
         return RT_ERROR;
     }
+
+    p = engine ? rt_projection_find(d, engine) : NULL;
+
+    if (t == &d->projected && (p == NULL || p->since == 0)) {
+        return RT_OK;                       /* gone, or to be built anew */
+    }
+
+    if (engine == NULL) {
+        return RT_ERROR;
+    }
+
+    e = rt_entity_add(t, engine, name);
+
+    e->version = rt_get64(numbers);
+    e->first_addr = rt_get64(numbers + 8);
+    e->last_addr = rt_get64(numbers + 16);
+    e->last_seq = rt_get64(numbers + 24);
+    e->used_ms = rt_get64(numbers + 32);
 
     e->nmarks = n;
     e->max_marks = n;
     e->marks = n ? rt_malloc(n * sizeof(uint64_t)) : NULL;
 
     for (i = 0; i < n; i++) {
-        e->marks[i] = rt_read64(r);
+        e->marks[i] = rt_get64(marks + i * 8);
     }
 
-    if (rt_read8(r) == 0) {
-        return r->bad ? RT_ERROR : RT_OK;
+    if (p) {
+        p->entities++;
     }
 
-    state = rt_read_str(r);
-    rt_reader_init(&sr, state.data, state.len);
+    return evicted ? RT_OK : rt_store_load_state(d, e, state);
+}
 
-    e->state = engine->create();
 
-    if (r->bad || engine->restore(e->state, &sr) != RT_OK || sr.bad
-        || sr.pos != sr.last)
-    {
-        return RT_ERROR;
+static rt_int_t
+rt_store_load_entities(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
+{
+    uint64_t  n;
+
+    for (n = rt_read64(r); n; n--) {
+        if (rt_store_load_entity(d, t, r) != RT_OK) {
+            return RT_ERROR;
+        }
     }
-
-    rt_dispatch_due(d, e);
 
     return RT_OK;
 }
 
 
 rt_int_t
-rt_dispatch_load(rt_dispatch_t *d, rt_reader_t *r)
+rt_dispatch_load(rt_dispatch_t *d, const rt_snapshot_head_t *head,
+    rt_reader_t *r)
 {
-    uint64_t  n;
+    uint64_t   sinces[RT_ENGINES_MAX];
+    rt_uint_t  i;
+
+    memset(sinces, 0, sizeof(sinces));
+
+    if (head->format > 1 && rt_store_load_engines(d, sinces, r) != RT_OK) {
+        return RT_DECLINED;
+    }
+
+    for (i = 0; i < d->nprojections; i++) {
+        d->projections[i].since = sinces[i];
+    }
 
     d->since_hash = rt_read64(r);
 
-    if (rt_idem_restore(&d->idems, r) != RT_OK) {
+    if (rt_idem_restore(&d->idems, r) != RT_OK
+        || rt_store_load_entities(d, &d->entities, r) != RT_OK)
+    {
         return RT_ERROR;
     }
 
-    for (n = rt_read64(r); n; n--) {
-        if (rt_store_load_entity(d, r) != RT_OK) {
-            return RT_ERROR;
-        }
+    if (head->format > 1
+        && rt_store_load_entities(d, &d->projected, r) != RT_OK)
+    {
+        return RT_ERROR;
     }
 
     return r->bad || r->pos != r->last ? RT_ERROR : RT_OK;
@@ -285,8 +447,14 @@ rt_store_newest(rt_dispatch_t *d, rt_snapshot_head_t *head)
             continue;
         }
 
-        rc = rt_dispatch_load(d, &body);
+        rc = rt_dispatch_load(d, head, &body);
         free(data);
+
+        if (rc == RT_DECLINED) {
+            rt_log(RT_LOG_WARN, 0, "passing over the snapshot at seq %llu",
+                   (unsigned long long) seqs[i]);
+            continue;
+        }
 
         if (rc != RT_OK) {
             rt_log(RT_LOG_EMERG, 0, "the snapshot at seq %llu is whole but "
@@ -315,9 +483,7 @@ rt_dispatch_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
     rt_dispatch_init(d, conf);
 
     if (rt_journal_open(&d->journal, &conf->journal) != RT_OK) {
-        rt_entities_free(&d->entities);
-        rt_idem_free(&d->idems);
-        rt_visits_free(&d->visits);
+        rt_dispatch_free(d);
         return RT_ERROR;
     }
 
@@ -339,6 +505,10 @@ rt_dispatch_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
         seq = head.seq + 1;
         d->snapshot_addr = head.addr;
         d->snapshot_seq = head.seq;
+
+        if (rt_projection_build(d, head.seq) != RT_OK) {
+            goto failed;
+        }
 
     } else if (d->journal.first_segment > 1) {
         rt_log(RT_LOG_EMERG, 0, "the journal begins at %08u.seg, and there is "
@@ -391,13 +561,7 @@ void
 rt_dispatch_close(rt_dispatch_t *d)
 {
     rt_journal_close(&d->journal);
-    rt_entities_free(&d->entities);
-    rt_idem_free(&d->idems);
-    rt_visits_free(&d->visits);
-    rt_buf_free(&d->out.body);
-    rt_buf_free(&d->out.data);
-    rt_buf_free(&d->scratch);
-    rt_buf_free(&d->lifted);
+    rt_dispatch_free(d);
 }
 
 

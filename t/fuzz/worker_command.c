@@ -2,7 +2,8 @@
  * Commands to an auction: any JSON, any command; no event without a change of
  * version, and a snapshot gives the same state.
  *
- * Sources: worker/engine/rt_auction.c worker/rt_engine.c worker/rt_json.c
+ * Sources: worker/engine/rt_auction.c worker/engine/rt_auctions.c
+ * Sources: worker/rt_engine.c worker/rt_json.c
  * Sources: worker/rt_core.c worker/rt_log.c
  * Libs: -lyajl -lsodium
  */

@@ -3,7 +3,8 @@
  * snipe's edges, Dutch, sealed, Vickrey, buying, limits, retraction, the
  * clock; that nothing leaks; input that is wrong; and layouts of former days.
  *
- * Sources: worker/engine/rt_auction.c worker/rt_engine.c worker/rt_json.c
+ * Sources: worker/engine/rt_auction.c worker/engine/rt_auctions.c
+ * Sources: worker/rt_engine.c worker/rt_json.c
  * Sources: worker/rt_core.c worker/rt_log.c
  * Libs: -lyajl -lsodium
  */
@@ -836,7 +837,7 @@ static void
 test_layouts(void **state)
 {
     void         *old, *new;
-    rt_buf_t      b, again;
+    rt_buf_t      b, again, lifted[2];
     rt_event_t    ev;
     rt_reader_t   r;
 
@@ -860,10 +861,12 @@ test_layouts(void **state)
     ev.data.data = (const u_char *) old_created;
     ev.data.len = sizeof(old_created) - 1;
 
-    rt_auction_engine.lift(&ev, &b);
+    memset(lifted, 0, sizeof(lifted));
+    assert_int_equal(rt_engine_lift(&rt_auction_engine, &ev, lifted), RT_OK);
     assert_int_equal(ev.lift, 2);
     assert_int_equal(ev.data.len, out.events[0].size);
     assert_memory_equal(ev.data.data, out.data.pos, ev.data.len);
+    rt_buf_free(&lifted[1]);
 
     /* its snapshot is what it always was, for its hash is in the journal */
 

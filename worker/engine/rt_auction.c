@@ -30,7 +30,7 @@
 
 #include <sodium.h>
 
-#include "../rt_engine.h"
+#include "rt_auction.h"
 
 
 #define RT_AUCTION_ID            1
@@ -58,32 +58,11 @@
 
 
 typedef enum {
-    RT_AUCTION_ENGLISH = 0,
-    RT_AUCTION_DUTCH,
-    RT_AUCTION_SEALED_FIRST,
-    RT_AUCTION_VICKREY
-} rt_auction_kind_e;
-
-
-typedef enum {
     RT_AUCTION_SCHEDULED = 0,
     RT_AUCTION_OPEN,
     RT_AUCTION_CLOSED,
     RT_AUCTION_CANCELLED
 } rt_auction_state_e;
-
-
-/* event types, in the journal for ever */
-typedef enum {
-    RT_AUCTION_E_CREATED = 1,
-    RT_AUCTION_E_OPENED,
-    RT_AUCTION_E_BID,
-    RT_AUCTION_E_SEALED,
-    RT_AUCTION_E_RETRACTED,
-    RT_AUCTION_E_PRICE,
-    RT_AUCTION_E_CLOSED,
-    RT_AUCTION_E_CANCELLED
-} rt_auction_event_e;
 
 
 typedef struct {
@@ -156,7 +135,7 @@ typedef struct {
 } rt_auction_t;
 
 
-static const char  *rt_auction_kinds[] = {
+const char  *rt_auction_kinds[] = {
     "english", "dutch", "sealed", "vickrey", NULL
 };
 
@@ -838,7 +817,8 @@ rt_auction_decide_create(const rt_input_t *in, rt_output_t *out)
 
     t.currency.data = (const u_char *) "";
 
-    if (rt_auction_text(in, out, "currency", 8, &t.currency) == RT_ERROR) {
+    if (rt_auction_text(in, out, "currency", RT_AUCTION_CURRENCY_MAX,
+                        &t.currency) == RT_ERROR) {
         return;
     }
 
@@ -2020,6 +2000,65 @@ rt_auction_watched(rt_str_t entity, rt_buf_t *topic)
 }
 
 
+void
+rt_auction_told(const rt_event_t *ev, rt_auction_told_t *t)
+{
+    rt_terms_t   terms;
+    rt_reader_t  r;
+
+    memset(t, 0, sizeof(rt_auction_told_t));
+    rt_reader_init(&r, ev->data.data, ev->data.len);
+
+    switch (ev->type) {
+
+    case RT_AUCTION_E_CREATED:
+        rt_terms_load(&terms, &r, RT_AUCTION_TERMS);
+
+        t->kind = terms.kind;
+        t->currency = terms.currency;
+        t->price = terms.start;
+        t->start = terms.start;
+        t->buy_now = terms.buy_now;
+        t->starts_at = terms.starts_at;
+        t->ends_at = terms.ends_at;
+        break;
+
+    case RT_AUCTION_E_OPENED:
+    case RT_AUCTION_E_PRICE:
+        t->price = (int64_t) rt_read64(&r);
+        t->ends_at = rt_read64(&r);
+        break;
+
+    case RT_AUCTION_E_BID:
+        (void) rt_read(&r, 16);             /* amount, max */
+        t->price = (int64_t) rt_read64(&r);
+        t->ends_at = rt_read64(&r);
+        t->bids = rt_read64(&r);
+        (void) rt_read_str(&r);             /* bidder */
+        t->leader = rt_read_str(&r);
+        break;
+
+    case RT_AUCTION_E_RETRACTED:
+        t->price = (int64_t) rt_read64(&r);
+        t->ends_at = rt_read64(&r);
+        (void) rt_read_str(&r);             /* bidder */
+        t->leader = rt_read_str(&r);
+        break;
+
+    case RT_AUCTION_E_CLOSED:
+        t->price = (int64_t) rt_read64(&r);
+        (void) rt_read64(&r);               /* paid */
+        t->ends_at = rt_read64(&r);
+        break;
+
+    case RT_AUCTION_E_SEALED:
+    case RT_AUCTION_E_CANCELLED:
+        t->ends_at = rt_read64(&r);
+        break;
+    }
+}
+
+
 static rt_uint_t
 rt_auction_publish(const rt_event_t *ev, rt_uint_t index, rt_message_t *m)
 {
@@ -2108,14 +2147,10 @@ rt_auction_live(const void *state, const rt_audience_t *au, rt_message_t *m)
 /* "created" of the first layout becomes one of the second */
 
 static void
-rt_auction_lift(rt_event_t *ev, rt_buf_t *b)
+rt_auction_lift(const rt_event_t *ev, rt_buf_t *b)
 {
     rt_terms_t   t;
     rt_reader_t  r;
-
-    if (ev->type != RT_AUCTION_E_CREATED || ev->lift >= RT_AUCTION_TERMS) {
-        return;
-    }
 
     rt_reader_init(&r, ev->data.data, ev->data.len);
     rt_terms_load(&t, &r, ev->lift);
@@ -2124,9 +2159,6 @@ rt_auction_lift(rt_event_t *ev, rt_buf_t *b)
     rt_buf_put64(b, t.clock_ms);
     rt_buf_put64(b, t.retract_within_ms);
     rt_buf_put64(b, t.retract_before_ms);
-
-    ev->lift = RT_AUCTION_TERMS;
-    ev->data = rt_buf_str(b);
 }
 
 
@@ -2237,6 +2269,13 @@ rt_auction_restore(void *state, rt_reader_t *r)
 }
 
 
+/* today's versions, "created" being the first type */
+
+static const uint8_t  rt_auction_types[] = {
+    0, RT_AUCTION_TERMS, 1, 1, 1, 1, 1, 1, 1
+};
+
+
 const rt_engine_t  rt_auction_engine = {
     .name = "auction",
     .id = RT_AUCTION_ID,
@@ -2254,5 +2293,7 @@ const rt_engine_t  rt_auction_engine = {
     .clock = rt_auction_clock,
     .watched = rt_auction_watched,
     .live = rt_auction_live,
-    .lift = rt_auction_lift
+    .lift = rt_auction_lift,
+    .types = rt_auction_types,
+    .ntypes = sizeof(rt_auction_types)
 };
