@@ -451,7 +451,7 @@ sub _gap ($self, $v, $chain, $got, $gap) {
         $got->{ $ack->{seq} } ? ($had = $ack->{seq}) : ($lost = 1);
     }
     return "$name: had or gets $had" if $had;
-    return if $lost || ($self->{churn} && $reason eq 'evicted');
+    return if $lost || ($self->{churn} && $reason =~ /^(evicted|lagged)$/);
     return if grep { $from < $_ && $_ <= $to } @{ $self->{holes} };
     return "$name: nothing is missing";
 }
