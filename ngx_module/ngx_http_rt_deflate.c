@@ -18,6 +18,9 @@
 /* the inflated message is kept for reuse up to this size */
 #define NGX_HTTP_RT_INFLATE_KEEP   (256 * 1024)
 
+/* in z_stream's data_type: inflate() stands between two blocks */
+#define NGX_HTTP_RT_INFLATE_BLOCK_END  128
+
 
 typedef struct {
     z_stream   stream;
@@ -103,6 +106,7 @@ ngx_int_t
 ngx_http_rt_inflate(u_char *src, size_t len, size_t max, ngx_str_t *dst)
 {
     int        rc;
+    size_t     size;
     u_char     tail[4] = { 0x00, 0x00, 0xff, 0xff };
     z_stream  *z;
     unsigned   tailed;
@@ -141,19 +145,22 @@ ngx_http_rt_inflate(u_char *src, size_t len, size_t max, ngx_str_t *dst)
 
         rc = inflate(z, Z_SYNC_FLUSH);
 
-        if (z->total_out > max) {
+        size = ngx_http_rt_inflated_size - z->avail_out;
+
+        if (size > max) {
             return NGX_DECLINED;
         }
 
-        if (rc == Z_STREAM_END) {
+        if (rc == Z_STREAM_END && !tailed) {
 
-            /* a final block is allowed; nothing may follow */
+            /* blocks may follow a final one (RFC 7692, 7.2.3.4) */
 
-            if (z->avail_in && !tailed) {
-                return NGX_ERROR;
+            if (z->avail_in == 0) {
+                break;
             }
 
-            break;
+            (void) inflateReset(z);
+            continue;
         }
 
         if (rc != Z_OK && rc != Z_BUF_ERROR) {
@@ -165,6 +172,13 @@ ngx_http_rt_inflate(u_char *src, size_t len, size_t max, ngx_str_t *dst)
         }
 
         if (tailed) {
+
+            /* it must end with the tail's block, unless there was nothing */
+
+            if (len && !(z->data_type & NGX_HTTP_RT_INFLATE_BLOCK_END)) {
+                return NGX_ERROR;
+            }
+
             break;
         }
 
@@ -174,7 +188,7 @@ ngx_http_rt_inflate(u_char *src, size_t len, size_t max, ngx_str_t *dst)
     }
 
     dst->data = ngx_http_rt_inflated;
-    dst->len = z->total_out;
+    dst->len = size;
 
     return NGX_OK;
 }

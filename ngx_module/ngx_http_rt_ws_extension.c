@@ -162,12 +162,18 @@ ngx_http_rt_ws_extension_param(const u_char *p, const u_char *last,
         param->value = ++p;
 
         while (p < last && *p != '"') {
-            p++;
+            p += (*p == '\\' && last - p > 1) ? 2 : 1;
+        }
+
+        /* without its end it has no value that anybody would take */
+
+        if (p == last) {
+            return p;
         }
 
         param->value_len = p - param->value;
 
-        return ngx_http_rt_ws_extension_space((p < last) ? p + 1 : p, last);
+        return ngx_http_rt_ws_extension_space(p + 1, last);
     }
 
     param->value = p;

@@ -8,6 +8,7 @@ use Test::More;
 use RT;
 
 use Compress::Raw::Zlib;
+use Compress::Zlib ();
 
 RT->need('realtime_deflate');
 
@@ -130,7 +131,55 @@ for my $uri ('/room/b', '/all/room/b') {
     $_->close for $ws, $seen;
 }
 
-# malice
+# RFC 7692, 7.2.3, octet by octet; and deflaters that differ from ours
+
+sub raw ($bytes, $flush, %o) {
+    my ($z) = Compress::Raw::Zlib::Deflate->new(-WindowBits => -15,
+                                                -AppendOutput => 1, %o);
+    my $out = '';
+    $z->deflate($bytes, $out);
+    $z->flush($out, $flush);
+    return $out =~ s/\0\0\xff\xff\z//r;
+}
+
+
+my $text = join ' ', map { $_ * 7919 % 1000 } 1 .. 60;
+my @good = (
+    [ '7.2.3.1', "\xf2\x48\xcd\xc9\xc9\x07\x00", 'Hello' ],
+    [ '7.2.3.3', "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 'Hello' ],
+    [ '7.2.3.4', "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 'Hello' ],
+    [ '7.2.3.5', "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
+      'Hello' ],
+    [ '7.2.3.6', "\x00", '' ],
+    [ 'not even that', '', '' ],
+    [ 'two final blocks', "\xf3\x48\xcd\xc9\xc9\x07\x00" x 2 . "\x00",
+      'HelloHello' ],
+    [ 'a final block alone', raw($text, Z_FINISH), $text ],
+    [ 'a window of 9 bits', raw($text x 9, Z_SYNC_FLUSH, -WindowBits => -9),
+      $text x 9 ],
+    [ 'not compressed', raw($text, Z_SYNC_FLUSH,
+                            -Level => Z_NO_COMPRESSION), $text ],
+    [ 'Huffman only', raw($text, Z_SYNC_FLUSH,
+                          -Strategy => Z_HUFFMAN_ONLY), $text ],
+    [ 'as large as may be', deflate('x' x 65536), 'x' x 65536 ],
+);
+{
+    my $ws = ws('/room/good');
+    my $seen = $rt->sse('/sub/room/good');
+    for my $case (@good) {
+        my ($name, $bytes, $want) = @$case;
+        $ws->send_text($bytes, rsv => 4);
+        $ws->send_text("after $name");
+        $seen->wait_data("after $name", 10);
+        my @data = $seen->data;
+        same($data[-2], $want, "$name: inflates");
+    }
+    is(scalar $seen->data, 2 * @good, 'each is one message');
+    $_->close for $ws, $seen;
+}
+
+
+# malice; what is cut off anywhere, or goes on behind its end, is an error
 
 my $bomb = deflate("\0" x 10_000_000);
 cmp_ok(length $bomb, '<', 60_000, 'a bomb');
@@ -146,13 +195,49 @@ my %bad = (
     'compressed continuation' => [
         RT::WebSocket::frame(1, 'x', fin => 0, rsv => 4)
         . RT::WebSocket::frame(0, 'x', rsv => 4), 1002 ],
+    'a bomb in pieces' => [
+        RT::WebSocket::frame(2, substr($bomb, 0, 5000), fin => 0, rsv => 4)
+        . RT::WebSocket::frame(0, substr $bomb, 5000), 1009 ],
+    'a bomb of final blocks' => [
+        RT::WebSocket::frame(2, raw('x' x 2000, Z_FINISH) x 50, rsv => 4),
+        1009 ],
+    'another after a final block' => [
+        RT::WebSocket::frame(1, raw($text, Z_FINISH) . 'garbage', rsv => 4),
+        1007 ],
+    'behind its end' => [
+        RT::WebSocket::frame(1, deflate($text) . "\xff\xff", rsv => 4), 1007 ],
+    'too far back' => [
+        RT::WebSocket::frame(1, "\xf2\x00\x11\x00\x00", rsv => 4), 1007 ],
+    'a reserved block type' => [
+        RT::WebSocket::frame(1, "\x06", rsv => 4), 1007 ],
+    'a stored block of another length' => [
+        RT::WebSocket::frame(1, "\x00\x05\x00\xfb\xffHello\x00", rsv => 4),
+        1007 ],
+    'its header and checksum' => [
+        RT::WebSocket::frame(1, Compress::Zlib::memGzip($text), rsv => 4),
+        1007 ],
 );
+for my $z (deflate($text), raw($text, Z_FINISH),
+           raw($text, Z_SYNC_FLUSH, -Level => Z_NO_COMPRESSION))
+{
+    my $n = length $z;
+    for my $cut (2, 3, 5, 20, int($n / 2), $n - 20, $n - 3, $n - 2) {
+        $bad{"cut off after $cut of $n"} = [
+            RT::WebSocket::frame(1, substr($z, 0, $cut), rsv => 4), 1007 ];
+    }
+}
 for my $name (sort keys %bad) {
     my ($bytes, $code) = $bad{$name}->@*;
     my $ws = ws('/room/bad');
     $ws->write($bytes);
     my $got = $ws->wait_close;
     ref $code ? like($got, $code, $name) : is($got, $code, $name);
+    $ws->close;
+}
+{
+    my $ws = $rt->ws('/room/bad');
+    $ws->write(RT::WebSocket::frame(1, deflate('x'), rsv => 4));
+    is($ws->wait_close, 1002, 'compressed, and not agreed to');
     $ws->close;
 }
 is_deeply($rt->poll_now('/sub/room/bad', 'earliest')->json, [],
