@@ -318,10 +318,10 @@ t/clients/node_modules/.package-lock.json: t/clients/package-lock.json
 	@touch $@
 
 bench:		all
-	t/bench/run
+	RT_BUILD=$(out) t/bench/run
 
 bench-worker:	all
-	t/bench/worker
+	RT_BUILD=$(out) t/bench/worker
 
 
 # Using it.
