@@ -43,6 +43,7 @@ export class Bidder {
         });
 
         this.amount.addEventListener('input', () => this.edited());
+        this.amount.addEventListener('blur', () => this.least());
 
         this.buyButton.addEventListener('click',
                                         () => this.command('buy', {}));
@@ -53,6 +54,7 @@ export class Bidder {
         this.shown = null;
         this.unsure = null;
         this.has = false;
+        this.sent = [];
         this.form.reset();
         this.wire.textContent = '';
         this.limit.textContent = '';
@@ -81,7 +83,15 @@ export class Bidder {
         }
     }
 
-    /* The amount is the minimum until somebody types another. */
+    /* The amount is the minimum, until somebody types in the field. */
+
+    least() {
+        const { minimum, currency } = this.shown;
+
+        if (!this.typed && document.activeElement !== this.amount) {
+            this.amount.value = major(minimum, currency);
+        }
+    }
 
     state(s) {
         const dutch = s.kind === 'dutch';
@@ -91,10 +101,7 @@ export class Bidder {
         this.form.dataset.kind = s.kind;
         this.amount.step = this.max.step = step(s.currency);
 
-        if (!this.typed) {
-            this.amount.value = major(s.minimum, s.currency);
-        }
-
+        this.least();
         this.button.disabled = !open;
         this.buyButton.disabled = !open;
         this.buyButton.hidden = !open || !dutch && s.buy_now === null;
@@ -133,6 +140,7 @@ export class Bidder {
             return;
         }
 
+        this.sent = [this.amount.value, this.max.value];
         this.command('bid', max === undefined ? { amount } : { amount, max });
     }
 
@@ -170,9 +178,15 @@ export class Bidder {
 
     accepted({ price, leader, winner, paid }) {
         const { currency } = this.shown;
+        const [amount, max] = this.sent;
 
-        this.typed = false;
-        this.max.value = '';
+        /* unless the next bid is being typed already */
+
+        if (this.amount.value === amount && this.max.value === max) {
+            this.typed = false;
+            this.max.value = '';
+        }
+
         this.amount.removeAttribute('aria-invalid');
 
         if (winner) {
@@ -234,13 +248,13 @@ export class Bidder {
 
     limits({ bids, max, amount }) {
         const { currency, kind } = this.shown;
-        const limit = max ?? amount;
+        const known = kind === 'english' ? max <= amount : amount === null;
 
         this.has = bids > 0;
-        this.limit.textContent = !this.has || limit === null ? ''
+        this.limit.textContent = known ? ''
             : kind === 'english'
-            ? `Bids up to ${money(limit, currency)}; only ${this.name} knows.`
-            : `Has bid ${money(limit, currency)}; only ${this.name} knows.`;
+            ? `Bids up to ${money(max, currency)}; only ${this.name} knows.`
+            : `Has bid ${money(amount, currency)}; only ${this.name} knows.`;
         this.stand(this.shown);
     }
 }

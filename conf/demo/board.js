@@ -104,7 +104,8 @@ export class Board {
                            : 'no bid yet');
         this.put('bids', String(s.bids));
         this.put('minimum', over ? '–' : this.money(s.minimum));
-        this.put('reserve', s.reserve_met ? 'met' : 'not met');
+        this.put('reserve', price === null ? '–'
+                            : s.reserve_met ? 'met' : 'not met');
         this.put('kind', s.kind);
         this.put('version', String(s.version));
         this.put('ends-at', !over ? `ends ${time(s.ends_at)}`

@@ -154,8 +154,22 @@ demo('an auction is created, and watched elsewhere', async () => {
                  '#auction/first');
     await both({ 'auction-state': 'open', price: '€100.00',
                  leader: 'no bid yet', bids: '0', minimum: '€100.00',
-                 reserve: 'not met', kind: 'english', left: /^(10:00|9:\d\d)$/
-               });
+                 reserve: 'not met', kind: 'english', left: /^(10:00|9:\d\d)$/,
+                 watching: '2 watching' });
+});
+
+
+demo('one without clock and currency, made by another program', async () => {
+    await command('plain', 'create', 'eve', { kind: 'english', start: 100,
+                                              ends_in_ms: HOUR_MS });
+    await other.goto(`${nginx.url}/#auction/plain`);
+    await shows(other, 'price', '100');
+    await bid(other, 'bob', 120);
+    await shows(other, 'leader', 'bob leads');
+    assert.ok(await other.getByTestId('watching').isHidden());
+    await shows(page, 'watching', '1 watching');
+    await other.goto(`${nginx.url}/#auction/first`);
+    await both({ watching: '2 watching' });
 });
 
 
@@ -174,7 +188,7 @@ demo('two bid, one by POST, the other over a WebSocket', async () => {
     await shows(other, 'bob-answer', 'Outbid at once: ann had set a greater '
                                      + 'limit, and leads at €125.00.');
     assert.match(await text(other, 'bob-wire'),
-                 /^→ \{"id":1,"command":"bid",.*"key":"\w+"\}\n\n← \{"id":1,/);
+                 /^→ \{"id":2,"command":"bid",.*"key":"\w+"\}\n\n← \{"id":2,/);
 
     await bid(other, 'bob', 150);
     await both({ price: '€150.00', leader: 'bob leads', bids: '3',
