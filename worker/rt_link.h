@@ -230,7 +230,7 @@ void rt_publish_serve(rt_link_t *l);        /* send what is due */
 void rt_live_serve(rt_link_t *l);           /* ask for who is due */
 rt_int_t rt_live_answer(rt_conn_t *c, const rt_wire_frame_t *f);
 void rt_live_release(rt_link_t *l, rt_sink_t *s);   /* send what is on disk */
-void rt_live_reset(rt_sink_t *s);           /* its publisher is gone */
+void rt_live_reset(rt_sink_t *s);           /* it has another publisher */
 
 
 #endif /* _RT_LINK_H_INCLUDED_ */

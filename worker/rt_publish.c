@@ -319,7 +319,6 @@ rt_publish_detach(rt_conn_t *c)
     }
 
     s->publisher = NULL;
-    rt_live_reset(s);
 
     for (n = l->conns; n; n = n->next) {
         if (n != c && n->sink == s && n->zone_epoch == s->zone_epoch
