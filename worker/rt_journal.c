@@ -73,8 +73,10 @@ rt_record_encode(u_char *p, const rt_record_t *rec, uint32_t salt)
     memcpy(p, rec->entity.data, rec->entity.len);
     p += rec->entity.len;
 
-    memcpy(p, rec->data.data, rec->data.len);
-    p += rec->data.len;
+    if (rec->data.len) {
+        memcpy(p, rec->data.data, rec->data.len);
+        p += rec->data.len;
+    }
 
     memset(p, 0, padded - size);
 
