@@ -1,6 +1,6 @@
 /*
  * Commands to an auction: any JSON, any command; no event without a change of
- * version, and a snapshot gives the same state.
+ * version, a snapshot gives the same state, and a clock goes forward.
  *
  * Sources: worker/engine/rt_auction.c worker/engine/rt_auctions.c
  * Sources: worker/rt_engine.c worker/rt_json.c
@@ -29,7 +29,7 @@ static const char  *users[] = { "", "ann", "bob", "cat" };
 static const char  *terms[] = {
     "{\"kind\":\"english\",\"start\":1,\"ends_in_ms\":1000,\"snipe_ms\":50}",
     "{\"kind\":\"dutch\",\"start\":900,\"ends_in_ms\":1000}",
-    "{\"kind\":\"sealed\",\"start\":1,\"ends_in_ms\":1000}",
+    "{\"kind\":\"sealed\",\"start\":1,\"ends_in_ms\":1000,\"clock_ms\":250}",
     "{\"kind\":\"vickrey\",\"start\":1,\"reserve\":5,\"ends_in_ms\":1000}"
 };
 
@@ -61,6 +61,33 @@ check_restored(void *state)
     rt_auction_engine.destroy(other);
     rt_buf_free(&a);
     rt_buf_free(&b);
+}
+
+
+static void
+check_clock(void *state, uint64_t now)
+{
+    uint64_t       due;
+    rt_message_t   m;
+    rt_audience_t  a;
+
+    due = rt_auction_engine.clock(state, now);
+
+    if (due && due <= now) {
+        abort();
+    }
+
+    memset(&m, 0, sizeof(m));
+    a.time_ms = now;
+    a.version = 1;
+    a.watchers = 2;
+    a.told = 1;
+
+    if (rt_auction_engine.live(state, &a, &m) != (rt_buf_size(&m.body) != 0)) {
+        abort();
+    }
+
+    rt_buf_free(&m.body);
 }
 
 
@@ -168,6 +195,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             in.data = &js.nodes[0];
             run(&state, &in, &out);
             check_restored(state);
+            check_clock(state, in.time_ms);
         }
 
         rt_buf_reset(&out.body);
