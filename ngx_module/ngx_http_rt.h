@@ -34,7 +34,7 @@
 #define NGX_HTTP_RT_POLL_SIZE      (1024 * 1024)
 
 /* how long delivery may keep the event loop to itself */
-#define NGX_HTTP_RT_SLICE_MS       4
+#define NGX_HTTP_RT_SLICE_MS       2
 
 /* positions of a reader that are none: nothing to read until there is news, */
 /* and: look into the index first */
@@ -174,6 +174,7 @@ typedef struct {
 /* encoded messages, shared by all who stand at the same place */
 
 struct ngx_http_rt_buffer_s {
+    ngx_http_rt_buffer_t          *next;    /* of a batch, in other encoding */
     ngx_uint_t                     refs;
     ngx_uint_t                     messages;
     ngx_http_rt_deflate_t          deflate;
@@ -198,6 +199,7 @@ struct ngx_http_rt_audience_s {
 
     ngx_uint_t                     count;   /* subscriptions, live or not */
     uint32_t                       encodings[NGX_HTTP_RT_ENCODINGS];
+    uint32_t                       encoded; /* bits of those in use */
     ngx_http_rt_deflate_t          deflate; /* of the last to come */
 
     ngx_queue_t                    live;    /* subscriptions */
@@ -214,7 +216,7 @@ struct ngx_http_rt_audience_s {
     ngx_queue_t                   *walk;    /* the next to get it */
     uint64_t                       first;   /* seqs */
     uint64_t                       last;
-    ngx_http_rt_buffer_t         **buffers; /* by encoding */
+    ngx_http_rt_buffer_t          *buffers; /* one for each encoding */
 
     ngx_str_t                      name;
 };

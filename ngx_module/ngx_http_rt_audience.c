@@ -162,20 +162,15 @@ ngx_http_rt_audience_put(ngx_http_rt_audience_t *a)
 void
 ngx_http_rt_audience_release(ngx_http_rt_audience_t *a)
 {
-    ngx_uint_t  i;
+    ngx_http_rt_buffer_t  *b;
 
-    if (a->buffers == NULL) {
-        return;
+    while (a->buffers) {
+        b = a->buffers;
+        a->buffers = b->next;
+
+        ngx_http_rt_buffer_release(b);
     }
 
-    for (i = 0; i < NGX_HTTP_RT_ENCODINGS; i++) {
-        if (a->buffers[i]) {
-            ngx_http_rt_buffer_release(a->buffers[i]);
-        }
-    }
-
-    ngx_free(a->buffers);
-    a->buffers = NULL;
     a->serving = 0;
 }
 

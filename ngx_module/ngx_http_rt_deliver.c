@@ -35,7 +35,10 @@ static ngx_int_t ngx_http_rt_deliver_dirty(ngx_http_rt_zone_t *zone,
     uint64_t deadline);
 static ngx_int_t ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a,
     uint64_t deadline);
+static void ngx_http_rt_deliver_prefetch(ngx_http_rt_audience_t *a);
 static ngx_int_t ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a);
+static void ngx_http_rt_deliver_buffers(ngx_http_rt_audience_t *a,
+    size_t size);
 static ngx_int_t ngx_http_rt_deliver_next(ngx_http_rt_audience_t *a,
     ngx_http_rt_record_t *rec, uint64_t *pos);
 static ngx_int_t ngx_http_rt_deliver_next_match(ngx_http_rt_audience_t *a,
@@ -341,6 +344,8 @@ ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a, uint64_t deadline)
         q = a->walk;
         a->walk = ngx_queue_next(q);
 
+        ngx_http_rt_deliver_prefetch(a);
+
         ngx_http_rt_deliver_to(ngx_queue_data(q, ngx_http_rt_subscription_t,
                                               queue));
 
@@ -358,6 +363,37 @@ ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a, uint64_t deadline)
 
 
 /*
+ * A send takes long enough to fetch what the next ones need: the connection of
+ * the next subscriber, and the one after that itself, whose hot part lies right
+ * before its first subscription.
+ */
+
+static void
+ngx_http_rt_deliver_prefetch(ngx_http_rt_audience_t *a)
+{
+    u_char                      *p;
+    ngx_connection_t            *c;
+    ngx_http_rt_subscription_t  *sub;
+
+    if (a->walk == ngx_queue_sentinel(&a->live)) {
+        return;
+    }
+
+    sub = ngx_queue_data(a->walk, ngx_http_rt_subscription_t, queue);
+    c = sub->subscriber->connection;
+
+    __builtin_prefetch(c);
+    __builtin_prefetch(&c->sent);
+
+    p = (u_char *) ngx_queue_next(a->walk);
+
+    __builtin_prefetch(p);
+    __builtin_prefetch(p - 64);
+    __builtin_prefetch(p - 128);
+}
+
+
+/*
  * Reads what is new, up to NGX_HTTP_RT_BATCH_SIZE, and writes it once for each
  * encoding in use.  NGX_DONE: nothing; NGX_DECLINED: something is lost.
  */
@@ -365,21 +401,16 @@ ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a, uint64_t deadline)
 static ngx_int_t
 ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a)
 {
-    size_t                 size;
-    uint64_t               pos;
-    ngx_int_t              rc;
-    ngx_uint_t             i, n;
-    ngx_http_rt_record_t   rec;
-    ngx_http_rt_message_t  m;
+    size_t                  size;
+    uint64_t                pos;
+    ngx_int_t               rc;
+    ngx_uint_t              n;
+    ngx_http_rt_buffer_t   *b, **bp;
+    ngx_http_rt_record_t    rec;
+    ngx_http_rt_message_t   m;
 
     if (ngx_queue_empty(&a->live)) {
         return NGX_DONE;
-    }
-
-    a->buffers = ngx_calloc(NGX_HTTP_RT_ENCODINGS
-                            * sizeof(ngx_http_rt_buffer_t *), ngx_cycle->log);
-    if (a->buffers == NULL) {
-        return NGX_DECLINED;
     }
 
     size = 0;
@@ -402,35 +433,23 @@ ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a)
             return (rc == NGX_DONE) ? NGX_DONE : NGX_DECLINED;
         }
 
-        for (i = 0; i < NGX_HTTP_RT_ENCODINGS; i++) {
+        if (n == 0) {
+            a->first = rec.seq;
+            ngx_http_rt_deliver_buffers(a, rec.data_len + 256);
+        }
 
-            if (a->encodings[i] == 0) {
+        for (bp = &a->buffers; *bp; /* void */) {
+
+            if (ngx_http_rt_buffer_add(bp, &m) == NGX_OK) {
+                bp = &(*bp)->next;
                 continue;
             }
 
-            if (a->buffers[i] == NULL) {
+            /* those who need it see that there is none */
 
-                if (n) {
-                    continue;
-                }
-
-                a->buffers[i] = ngx_http_rt_buffer_create(i,
-                                                    rec.data_len + 256);
-                if (a->buffers[i] == NULL) {
-                    continue;
-                }
-
-                a->buffers[i]->deflate = a->deflate;
-            }
-
-            if (ngx_http_rt_buffer_add(&a->buffers[i], &m) != NGX_OK) {
-                ngx_http_rt_buffer_release(a->buffers[i]);
-                a->buffers[i] = NULL;
-            }
-        }
-
-        if (n == 0) {
-            a->first = rec.seq;
+            b = *bp;
+            *bp = b->next;
+            ngx_http_rt_buffer_release(b);
         }
 
         a->last = rec.seq;
@@ -448,13 +467,31 @@ ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a)
 
     a->fresh = a->seq + 1;
 
-    for (i = 0; i < NGX_HTTP_RT_ENCODINGS; i++) {
-        if (a->buffers[i]) {
-            ngx_http_rt_buffer_finish(a->buffers[i]);
-        }
+    for (b = a->buffers; b; b = b->next) {
+        ngx_http_rt_buffer_finish(b);
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_rt_deliver_buffers(ngx_http_rt_audience_t *a, size_t size)
+{
+    uint32_t               bits;
+    ngx_http_rt_buffer_t  *b;
+
+    for (bits = a->encoded; bits; bits &= bits - 1) {
+
+        b = ngx_http_rt_buffer_create(__builtin_ctz(bits), size);
+        if (b == NULL) {
+            continue;
+        }
+
+        b->deflate = a->deflate;
+        b->next = a->buffers;
+        a->buffers = b;
+    }
 }
 
 
@@ -576,7 +613,9 @@ ngx_http_rt_deliver_to(ngx_http_rt_subscription_t *sub)
         return;
     }
 
-    b = a->buffers[s->encoding];
+    for (b = a->buffers; b && b->encoding != s->encoding; b = b->next) {
+        /* void */
+    }
 
     if (s->pace && s->pace->debounce) {
         ngx_http_rt_pace_wait(s, s->pace->interval);

@@ -137,6 +137,7 @@ ngx_http_rt_buffer_create(ngx_uint_t encoding, size_t size)
         return NULL;
     }
 
+    b->next = NULL;
     b->refs = 1;
     b->messages = 0;
     b->encoding = encoding;

@@ -92,18 +92,16 @@ ngx_http_rt_id_parse(const u_char *p, size_t len, ngx_http_rt_id_t *id)
 u_char *
 ngx_http_rt_id_write(u_char *p, uint64_t epoch, uint64_t seq)
 {
-    int  shift;
+    unsigned  i, n;
 
-    shift = 0;
+    n = (63 - __builtin_clzll(epoch | 1)) / 4 + 1;
 
-    while (shift < 60 && (epoch >> shift) > 0xf) {
-        shift += 4;
+    for (i = n; i; i--) {
+        p[i - 1] = "0123456789abcdef"[epoch & 0xf];
+        epoch >>= 4;
     }
 
-    for ( /* void */ ; shift >= 0; shift -= 4) {
-        *p++ = "0123456789abcdef"[(epoch >> shift) & 0xf];
-    }
-
+    p += n;
     *p++ = '-';
 
     return ngx_http_rt_uint_write(p, seq);

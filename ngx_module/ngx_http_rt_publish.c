@@ -677,15 +677,19 @@ ngx_http_rt_publish_created(ngx_http_request_t *r,
         p = ngx_http_rt_id_write(p, epoch, ctx->key.first);
         p = ngx_cpymem(p, "\",\"last_id\":\"", 13);
         p = ngx_http_rt_id_write(p, epoch, ctx->key.last);
-        p = ngx_sprintf(p, "\",\"count\":%uD}", ctx->key.count);
+        p = ngx_cpymem(p, "\",\"count\":", 10);
+        p = ngx_http_rt_uint_write(p, ctx->key.count);
 
     } else {
         p = ngx_cpymem(json, "{\"id\":\"", 7);
         p = ngx_http_rt_id_write(p, epoch, ctx->key.last);
         p = ngx_cpymem(p, "\",\"topic\":\"", 11);
         p = ngx_http_rt_json_escape(p, ctx->topic.data, ctx->topic.len);
-        p = ngx_sprintf(p, "\",\"subscribers\":%uD}", ctx->key.subscribers);
+        p = ngx_cpymem(p, "\",\"subscribers\":", 16);
+        p = ngx_http_rt_uint_write(p, ctx->key.subscribers);
     }
+
+    *p++ = '}';
 
     if (ngx_http_rt_header_id(r, epoch, ctx->key.last) != NGX_OK
         || (ctx->replay

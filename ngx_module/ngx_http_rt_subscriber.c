@@ -508,6 +508,7 @@ void
 ngx_http_rt_subscriber_live(ngx_http_rt_subscriber_t *s)
 {
     ngx_uint_t                   i;
+    ngx_http_rt_audience_t      *a;
     ngx_http_rt_subscription_t  *sub;
 
     if (s->live || s->blocked || s->closing || s->ended) {
@@ -523,10 +524,13 @@ ngx_http_rt_subscriber_live(ngx_http_rt_subscriber_t *s)
 
     for (i = 0; i < s->nsubscriptions; i++) {
         sub = &s->subscriptions[i];
+        a = sub->audience;
 
         sub->pos = NGX_HTTP_RT_POS_NONE;
-        sub->audience->encodings[s->encoding]++;
-        ngx_queue_insert_tail(&sub->audience->live, &sub->queue);
+        ngx_queue_insert_tail(&a->live, &sub->queue);
+
+        a->encodings[s->encoding]++;
+        a->encoded |= 1u << s->encoding;
     }
 }
 
@@ -560,7 +564,10 @@ ngx_http_rt_subscriber_unlive(ngx_http_rt_subscriber_t *s)
         }
 
         ngx_queue_remove(&sub->queue);
-        a->encodings[s->encoding]--;
+
+        if (--a->encodings[s->encoding] == 0) {
+            a->encoded &= ~(1u << s->encoding);
+        }
     }
 }
 
