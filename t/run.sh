@@ -69,12 +69,11 @@ or try  curl -N -H 'Accept: text/event-stream' $url/sub/hello
         curl -d 'hello, world' $url/pub/hello
         curl $url/status
 
-An auction: create it, watch it here or at $url/#auction/1, bid
+An auction: create it, bid, and watch it here or at $url/#auction/1
         curl -d '{"kind":"english","start":100,"ends_in_ms":600000}' \\
              '$url/auction/1/create?user=eve'
-        curl -N -H 'Accept: text/event-stream' $url/sub/auction/1
         curl -d '{"amount":150}' '$url/auction/1/bid?user=ann'
-        curl $url/auction/1/state
+        curl -N '$url/sub/auction/1?last_event_id=earliest'
 
 Ctrl-C stops it.
 
