@@ -153,7 +153,7 @@ ask_engine(rt_uint_t query, const char *engine, const char *entity,
     return a.status;
 }
 
-static unsigned
+static inline unsigned
 dice(unsigned n)
 {
     static uint64_t  x = 88172645463325252ull;
