@@ -14,7 +14,7 @@ use Cwd ();
 use File::Basename ();
 use POSIX ();
 
-my $timeout = 120;      # seconds: no test file needs more than 20
+my $timeout = 120;      # seconds: no test file needs more than 30
 
 
 sub run {

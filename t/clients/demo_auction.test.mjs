@@ -289,6 +289,32 @@ demo('without an answer the same bid counts once', async () => {
 });
 
 
+demo('the next bid may be typed before the answer to the last', async () => {
+    let release;
+    const released = new Promise((done) => release = done);
+
+    await create('typing');
+    await page.route('**/bid?*', async (route) => {
+        const response = await route.fetch();
+
+        await released;
+        await route.fulfill({ response });
+    }, { times: 1 });
+
+    await bid(page, 'ann', 100);
+    await both({ minimum: '€105.00' });
+    await page.getByTestId('ann-amount').fill('150');
+    await page.getByTestId('ann-max').focus();
+    release();
+
+    await shows(page, 'ann-answer', 'Took the lead at €100.00.');
+    await bid(other, 'bob', 110);
+    await both({ minimum: '€115.00' });
+    assert.equal(await page.getByTestId('ann-amount').inputValue(), '150');
+    assert.equal(await page.getByTestId('bob-amount').inputValue(), '115.00');
+});
+
+
 demo('realtimed goes and comes back', async () => {
     await create('away');
     await bid(page, 'ann', 100);
