@@ -277,6 +277,7 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
         rc = ngx_http_rt_read_message(s->zone, pos, &rec, &m);
 
         if (rc == NGX_DECLINED) {
+            sub->pos = NGX_HTTP_RT_POS_LOOK;
             continue;
         }
 
@@ -288,7 +289,7 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
         sub->seq = rec.seq;
         sub->pos = ngx_http_rt_record_next(&rec, pos);
 
-        size += rec.size;
+        size += ngx_http_rt_record_load(&rec);
 
         if (size >= ngx_http_rt_batch_size(s)) {
             return NGX_AGAIN;

@@ -462,7 +462,7 @@ ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a)
             a->pos = ngx_http_rt_record_next(&rec, pos);
         }
 
-        size += rec.size;
+        size += ngx_http_rt_record_load(&rec);
     }
 
     a->fresh = a->seq + 1;

@@ -1099,6 +1099,9 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
 
         } else if (rc == NGX_HTTP_RT_TOPIC_FULL) {
             reason = "no room for the topic";
+
+        } else if (rc == NGX_HTTP_RT_TOPIC_BUSY) {
+            reason = "the ring is busy";
         }
     }
 

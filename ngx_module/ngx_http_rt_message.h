@@ -27,6 +27,7 @@ typedef struct {
     const u_char  *event;
     const u_char  *type;
     const u_char  *data;
+    uint64_t       blob;             /* where the data is already, or 0 */
 
     uint32_t       data_len;
     uint8_t        topic_len;

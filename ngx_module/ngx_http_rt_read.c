@@ -20,18 +20,20 @@ static size_t   ngx_http_rt_read_size;
 
 /*
  * Copies the message of a record just read.  It stays valid until the next
- * call.  NGX_DECLINED: lapped meanwhile.
+ * call.  NGX_DECLINED: lapped meanwhile, or its blob is, so that it is lost
+ * though the record is still there.
  */
 
 ngx_int_t
 ngx_http_rt_read_message(ngx_http_rt_zone_t *zone, uint64_t pos,
     ngx_http_rt_record_t *rec, ngx_http_rt_message_t *m)
 {
-    size_t   len;
-    u_char  *p;
+    size_t               len;
+    u_char              *p;
+    uint64_t             blob;
+    ngx_http_rt_ring_t  *ring;
 
-    len = (size_t) rec->topic_len + rec->event_len + rec->type_len
-          + rec->data_len;
+    len = ngx_http_rt_record_load(rec) - sizeof(ngx_http_rt_record_t);
 
     if (len > ngx_http_rt_read_size
         || (ngx_http_rt_read_size > NGX_HTTP_RT_READ_KEEP
@@ -53,9 +55,22 @@ ngx_http_rt_read_message(ngx_http_rt_zone_t *zone, uint64_t pos,
 
     p = ngx_http_rt_read_scratch;
 
-    if (ngx_http_rt_ring_copy(&zone->sh->store.ring, pos, 0, p, len)
-        != NGX_HTTP_RT_RING_OK)
-    {
+    ring = &zone->sh->store.ring;
+
+    if (rec->flags & NGX_HTTP_RT_RECORD_APART) {
+        len -= rec->data_len;
+
+        if (ngx_http_rt_ring_copy(ring, pos, len, (u_char *) &blob,
+                                  sizeof(blob))
+            != NGX_HTTP_RT_RING_OK
+            || ngx_http_rt_ring_copy(ring, blob, 0, p + len, rec->data_len)
+               != NGX_HTTP_RT_RING_OK)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (ngx_http_rt_ring_copy(ring, pos, 0, p, len) != NGX_HTTP_RT_RING_OK) {
         return NGX_DECLINED;
     }
 

@@ -39,7 +39,8 @@ ngx_http_rt_record_size(size_t topic, size_t event, size_t type, size_t data)
 
 /*
  * Makes room for a record of this size at position "at" or, if it would be
- * split there, behind a filler; evict() is called for each record that goes.
+ * split there, behind a filler; evict() is called for each record that goes,
+ * and for each blob.
  * A batch calls once for each record, with "at" behind the one before.
  */
 
@@ -57,6 +58,11 @@ ngx_http_rt_ring_reserve(ngx_http_rt_ring_t *ring, uint64_t at,
     while (pos + size - ring->tail > ring->size) {
 
         tail = ring->tail;
+
+        if (ring->pin && tail >= ring->pin) {
+            return 0;
+        }
+
         rest = ring->size - tail % ring->size;
         rec = ngx_http_rt_record(ring, tail);
 
@@ -64,7 +70,9 @@ ngx_http_rt_ring_reserve(ngx_http_rt_ring_t *ring, uint64_t at,
             tail += rest;
 
         } else {
-            if (!(rec->flags & NGX_HTTP_RT_RECORD_FILLER)) {
+            if (!(rec->flags & NGX_HTTP_RT_RECORD_FILLER)
+                || (rec->flags & NGX_HTTP_RT_RECORD_BLOB))
+            {
                 evict(data, rec, tail);
             }
 

@@ -14,7 +14,8 @@
  * One writer at a time, under the zone's mutex: reserve() passes the tail over
  * what will be overwritten, the caller fills the record in, commit() stores
  * the head.  A writer that dies before commit() has left nothing, for nobody
- * looks beyond the head.
+ * looks beyond the head.  Only into blobs is written without the mutex; the
+ * tail does not pass a pin.  See ngx_http_rt_blob.h.
  *
  * Readers take no lock.  They copy out first and look at the tail afterwards:
  * if it has passed the record meanwhile, what was copied is worthless, and the
@@ -40,13 +41,16 @@
 
 #define NGX_HTTP_RT_RECORD_FILLER 0x01
 #define NGX_HTTP_RT_RECORD_BINARY 0x02
+#define NGX_HTTP_RT_RECORD_BLOB   0x04  /* a filler with a message's data, */
+#define NGX_HTTP_RT_RECORD_APART  0x08  /* and that message */
 
 #define NGX_HTTP_RT_RING_OK       0
 #define NGX_HTTP_RT_RING_END      1
 #define NGX_HTTP_RT_RING_LAPPED   2
 
 
-/* followed by topic, event, type and data, without separators */
+/* followed by topic, event, type and data, or the position of its blob, */
+/* without separators */
 
 typedef struct {
     uint32_t              size;         /* with the bytes, multiple of 8 */
@@ -86,6 +90,7 @@ typedef struct {
 
     uint64_t              head  __attribute__((aligned(64)));
     uint64_t              tail  __attribute__((aligned(64)));
+    uint64_t              pin;          /* the tail must not pass it, or 0 */
 
     ngx_http_rt_ring_mark_t  marks[NGX_HTTP_RT_RING_MARKS]
                                 __attribute__((aligned(64)));
@@ -105,6 +110,12 @@ typedef void (*ngx_http_rt_ring_evict_pt)(void *data,
 #define ngx_http_rt_record_prev(rec, pos)                                     \
     ((rec)->prev ? (pos) - (uint64_t) (rec)->prev * NGX_HTTP_RT_RING_ALIGN : 0)
 
+/* what it has of the message, wherever the data is */
+
+#define ngx_http_rt_record_load(rec)                                          \
+    (sizeof(ngx_http_rt_record_t) + (rec)->topic_len + (rec)->event_len       \
+     + (rec)->type_len + (rec)->data_len)
+
 #define ngx_http_rt_ring_head(ring)                                           \
     __atomic_load_n(&(ring)->head, __ATOMIC_ACQUIRE)
 
@@ -114,7 +125,7 @@ void ngx_http_rt_ring_init(ngx_http_rt_ring_t *ring, u_char *base,
 size_t ngx_http_rt_record_size(size_t topic, size_t event, size_t type,
     size_t data);
 
-/* the writer, under the zone's mutex */
+/* the writer, under the zone's mutex; 0: a pin is in the way */
 uint64_t ngx_http_rt_ring_reserve(ngx_http_rt_ring_t *ring, uint64_t at,
     size_t size, ngx_http_rt_ring_evict_pt evict, void *data);
 void ngx_http_rt_ring_commit(ngx_http_rt_ring_t *ring, uint64_t from,

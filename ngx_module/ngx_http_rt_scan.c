@@ -142,10 +142,16 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
             if (rv == NGX_OK) {
                 s->cursor = rec.seq;
-                size += rec.size;
+                size += ngx_http_rt_record_load(&rec);
 
-            } else {
-                rc = NGX_HTTP_RT_RING_LAPPED;
+            } else if (s->pace == NULL) {
+
+                /* it is lost, though its record may still be there */
+
+                scan->gaps = 1;
+                scan->pos += rec.size;
+
+                return NGX_AGAIN;
             }
         }
 

@@ -12,6 +12,8 @@
 
 static void ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec,
     uint64_t pos);
+static void ngx_http_rt_topic_evict_blob(ngx_http_rt_store_t *store,
+    ngx_http_rt_record_t *blob);
 static void ngx_http_rt_topic_write(ngx_http_rt_record_t *rec,
     ngx_http_rt_message_t *m);
 static void ngx_http_rt_topic_trim(ngx_http_rt_store_t *store);
@@ -80,6 +82,55 @@ ngx_http_rt_topic_trim(ngx_http_rt_store_t *store)
 
 
 /*
+ * Reserves a blob for the data of a message that is to be appended.  The slot
+ * has one at a time, and a pin on it until ngx_http_rt_blob_unpin().
+ */
+
+int
+ngx_http_rt_topic_reserve(ngx_http_rt_store_t *store, unsigned slot,
+    ngx_http_rt_message_t *m)
+{
+    size_t                 size;
+    uint64_t               pos;
+    ngx_http_rt_ring_t    *ring;
+    ngx_http_rt_record_t  *rec;
+
+    ring = &store->ring;
+
+    size = ngx_http_rt_record_size(m->topic_len, m->event_len, m->type_len,
+                                   m->data_len);
+
+    if (size > ring->size / NGX_HTTP_RT_RING_SHARE) {
+        return NGX_HTTP_RT_TOPIC_LARGE;
+    }
+
+    size = ngx_http_rt_record_size(0, 0, 0, m->data_len);
+
+    pos = ngx_http_rt_ring_reserve(ring, ring->head, size,
+                                   ngx_http_rt_topic_evict, store);
+    if (pos == 0) {
+        return NGX_HTTP_RT_TOPIC_BUSY;
+    }
+
+    rec = ngx_http_rt_record(ring, pos);
+    memset(rec, 0, sizeof(ngx_http_rt_record_t));
+
+    rec->size = size;
+    rec->flags = NGX_HTTP_RT_RECORD_FILLER|NGX_HTTP_RT_RECORD_BLOB;
+
+    ngx_http_rt_blob_pin(ring, &store->pins, slot, pos);
+
+    ngx_http_rt_point("blob");
+
+    __atomic_store_n(&ring->head, pos + size, __ATOMIC_RELEASE);
+
+    m->blob = pos;
+
+    return NGX_HTTP_RT_TOPIC_OK;
+}
+
+
+/*
  * Appends all messages or none.  Their seq is set; "p" gets the slots that
  * have subscribers of any of them, and the sum of their subscribers.
  */
@@ -113,7 +164,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     uint64_t                 at, pos, seq, interest;
     ngx_http_rt_ring_t      *ring;
     ngx_http_rt_index_t     *index;
-    ngx_http_rt_record_t    *rec;
+    ngx_http_rt_record_t    *rec, *blob;
     ngx_http_rt_message_t   *m;
     ngx_http_rt_presence_t   of;
 
@@ -159,10 +210,15 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
         interest = of.slots[0] | of.slots[1] | of.slots[2] | of.slots[3];
 
         size = ngx_http_rt_record_size(m->topic_len, m->event_len,
-                                       m->type_len, m->data_len);
+                                       m->type_len,
+                                       m->blob ? sizeof(m->blob)
+                                               : m->data_len);
 
         pos = ngx_http_rt_ring_reserve(ring, at, size,
                                        ngx_http_rt_topic_evict, store);
+        if (pos == 0) {
+            return NGX_HTTP_RT_TOPIC_BUSY;
+        }
 
         m->seq = ++seq;
 
@@ -178,6 +234,16 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
         rec->topic_id = cell->id;
 
         ngx_http_rt_topic_write(rec, m);
+
+        if (m->blob) {
+
+            /* it takes the message along when it goes */
+
+            blob = ngx_http_rt_record(ring, m->blob);
+            blob->topic = rec->topic;
+            blob->topic_id = rec->topic_id;
+            blob->seq = m->seq;
+        }
 
         ngx_http_rt_point("written");
 
@@ -382,7 +448,7 @@ ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
 
     rc = ngx_http_rt_topic_append(store, m, 1, p);
 
-    if (rc != NGX_HTTP_RT_TOPIC_OK) {
+    if (rc != NGX_HTTP_RT_TOPIC_OK && rc != NGX_HTTP_RT_TOPIC_BUSY) {
         ngx_http_rt_source_settle(&store->sources);
     }
 
@@ -526,6 +592,11 @@ ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
 
     ngx_http_rt_point("evict");
 
+    if (rec->flags & NGX_HTTP_RT_RECORD_BLOB) {
+        ngx_http_rt_topic_evict_blob(store, rec);
+        return;
+    }
+
     store->evicted = rec->seq;
 
     cell = ngx_http_rt_index_of_topic(&store->index, rec->topic,
@@ -541,6 +612,39 @@ ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
     }
 
     ngx_http_rt_point("evicted");
+}
+
+
+/* its message is lost, and so are those of the topic before it */
+
+static void
+ngx_http_rt_topic_evict_blob(ngx_http_rt_store_t *store,
+    ngx_http_rt_record_t *blob)
+{
+    ngx_http_rt_cell_t        *cell;
+    ngx_http_rt_record_t      *rec;
+    ngx_http_rt_cell_topic_t  *t;
+
+    cell = ngx_http_rt_index_of_topic(&store->index, blob->topic,
+                                      blob->topic_id);
+    if (cell == NULL) {
+        return;
+    }
+
+    t = &cell->topic;
+
+    while (t->first) {
+        rec = ngx_http_rt_record(&store->ring, t->first);
+
+        if (rec->seq > blob->seq) {
+            break;
+        }
+
+        t->floor = rec->seq;
+
+        __atomic_store_n(&t->first, ngx_http_rt_record_next(rec, t->first),
+                         __ATOMIC_RELEASE);
+    }
 }
 
 
@@ -572,7 +676,11 @@ ngx_http_rt_topic_write(ngx_http_rt_record_t *rec, ngx_http_rt_message_t *m)
         p += m->type_len;
     }
 
-    if (m->data_len) {
+    if (m->blob) {
+        rec->flags |= NGX_HTTP_RT_RECORD_APART;
+        memcpy(p, &m->blob, sizeof(m->blob));
+
+    } else if (m->data_len) {
         memcpy(p, m->data, m->data_len);
     }
 }

@@ -26,6 +26,7 @@
 #define _NGX_HTTP_RT_TOPIC_H_INCLUDED_
 
 
+#include "ngx_http_rt_blob.h"
 #include "ngx_http_rt_index.h"
 #include "ngx_http_rt_message.h"
 #include "ngx_http_rt_ring.h"
@@ -37,6 +38,7 @@
 #define NGX_HTTP_RT_TOPIC_LARGE   -2    /* more than its share of the ring */
 #define NGX_HTTP_RT_TOPIC_REPLAY  -3    /* the key has been used for the same */
 #define NGX_HTTP_RT_TOPIC_MISMATCH -4   /* or for something else */
+#define NGX_HTTP_RT_TOPIC_BUSY     -5   /* a pin is in the way, try again */
 
 /* how long an idempotency key is kept, ms */
 #define NGX_HTTP_RT_TOPIC_KEY_AGE 600000
@@ -56,6 +58,7 @@ typedef enum {
 typedef struct {
     ngx_http_rt_ring_t       ring;
     ngx_http_rt_index_t      index;
+    ngx_http_rt_pins_t       pins;
     uint64_t                 epoch;
     uint64_t                 from;      /* committed, not yet linked; or 0 */
     uint64_t                 evicted;   /* messages overwritten */
@@ -97,6 +100,9 @@ typedef struct {
 
 
 void ngx_http_rt_topic_repair(ngx_http_rt_store_t *store);
+
+int ngx_http_rt_topic_reserve(ngx_http_rt_store_t *store, unsigned slot,
+    ngx_http_rt_message_t *m);
 
 int ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p);

@@ -16,12 +16,13 @@
  */
 
 #include "ngx_http_rt.h"
+#include "ngx_http_rt_point.h"
 
 #include <sys/random.h>
 
 
 /* changes with every change of what lies in the zone */
-#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740002
+#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740003
 
 #define NGX_HTTP_RT_ZONE_MIN       (1024 * 1024)
 #define NGX_HTTP_RT_ZONE_MAX       ((off_t) 16 * 1024 * 1024 * 1024)
@@ -33,6 +34,10 @@
 /* ms between two looks for processes that have died */
 #define NGX_HTTP_RT_ZONE_REAP      10000
 
+/* tries, some us apart, while another process copies into the ring's tail */
+#define NGX_HTTP_RT_ZONE_TRIES     1000
+#define NGX_HTTP_RT_ZONE_PAUSE     100
+
 
 static ngx_int_t ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone,
@@ -42,6 +47,12 @@ static ngx_http_rt_zone_t *ngx_http_rt_zone_before(ngx_str_t *name,
 static ngx_int_t ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone,
     ngx_http_rt_slot_t *slot, ngx_pid_t pid);
 static void ngx_http_rt_zone_housekeeping(ngx_event_t *ev);
+static void ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone,
+    ngx_http_rt_slot_t *slot);
+static void ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone,
+    ngx_http_rt_message_t *m);
+static ngx_uint_t ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone,
+    ngx_int_t rc, ngx_uint_t *tries);
 
 
 /* realtime_zone name size [index=size] */
@@ -343,6 +354,8 @@ ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone, ngx_cycle_t *cycle)
     slot->rung = 0;
     slot->pid = ngx_pid;
 
+    ngx_http_rt_zone_unpin(zone, slot);
+
     ngx_http_rt_zone_unlock(zone);
 
     zone->slot = slot;
@@ -414,6 +427,7 @@ ngx_http_rt_zone_reap(ngx_http_rt_zone_t *zone)
 
         if (slot->pid == pid) {
             ngx_memzero(slot->subscribers, sizeof(slot->subscribers));
+            ngx_http_rt_zone_unpin(zone, slot);
             slot->pid = 0;
             n++;
         }
@@ -455,9 +469,18 @@ ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone, ngx_http_rt_slot_t *slot,
 }
 
 
+static void
+ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone, ngx_http_rt_slot_t *slot)
+{
+    ngx_http_rt_blob_unpin(&zone->sh->store.ring, &zone->sh->store.pins,
+                           slot - zone->sh->slots);
+}
+
+
 /*
  * Appends all or none, once for a key if there is one, and wakes the processes
- * that have subscribers; returns what ngx_http_rt_topic_append() does.
+ * that have subscribers; returns what ngx_http_rt_topic_append() does, but
+ * FULL instead of BUSY if the ring has been busy for a tenth of a second.
  */
 
 ngx_int_t
@@ -466,7 +489,7 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
     ngx_http_rt_cell_key_t *key, ngx_http_rt_presence_t *p)
 {
     ngx_int_t    rc;
-    ngx_uint_t   i;
+    ngx_uint_t   i, tries;
     uint64_t     now;
     ngx_time_t  *tp;
 
@@ -478,6 +501,12 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
         messages[i].epoch = zone->sh->store.epoch;
     }
 
+    if (n == 1 && messages->data_len >= NGX_HTTP_RT_BLOB_MIN && zone->slot) {
+        ngx_http_rt_zone_blob(zone, messages);
+    }
+
+    tries = 0;
+
     do {
         ngx_http_rt_zone_lock(zone);
 
@@ -485,15 +514,76 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
                                                  p, key)
                  : ngx_http_rt_topic_append(&zone->sh->store, messages, n, p);
 
+        if (messages->blob) {
+
+            /* another attempt does without */
+
+            messages->blob = 0;
+            ngx_http_rt_zone_unpin(zone, zone->slot);
+        }
+
         ngx_http_rt_zone_unlock(zone);
 
-    } while (rc == NGX_HTTP_RT_TOPIC_FULL && ngx_http_rt_zone_reap(zone));
+    } while (ngx_http_rt_zone_again(zone, rc, &tries));
+
+    if (rc == NGX_HTTP_RT_TOPIC_BUSY) {
+        rc = NGX_HTTP_RT_TOPIC_FULL;
+    }
 
     if (rc == NGX_HTTP_RT_TOPIC_OK) {
         ngx_http_rt_bell_ring(zone, p);
     }
 
     return rc;
+}
+
+
+/* copies the data of a large message; if it cannot, append() will */
+
+static void
+ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m)
+{
+    ngx_int_t             rc;
+    ngx_http_rt_store_t  *store;
+
+    store = &zone->sh->store;
+
+    ngx_http_rt_zone_lock(zone);
+
+    rc = ngx_http_rt_topic_reserve(store, zone->slot - zone->sh->slots, m);
+
+    ngx_http_rt_zone_unlock(zone);
+
+    if (rc == NGX_HTTP_RT_TOPIC_OK) {
+        ngx_http_rt_blob_write(&store->ring, m->blob, m->data, m->data_len);
+        ngx_http_rt_point("copied");
+    }
+}
+
+
+/* whether what has been refused may succeed now */
+
+static ngx_uint_t
+ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone, ngx_int_t rc,
+    ngx_uint_t *tries)
+{
+    switch (rc) {
+
+    case NGX_HTTP_RT_TOPIC_FULL:
+        return ngx_http_rt_zone_reap(zone);
+
+    case NGX_HTTP_RT_TOPIC_BUSY:
+
+        /* it copies, or has died meanwhile */
+
+        (void) usleep(NGX_HTTP_RT_ZONE_PAUSE);
+        (void) ngx_http_rt_zone_reap(zone);
+
+        return ++*tries < NGX_HTTP_RT_ZONE_TRIES;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -504,6 +594,7 @@ ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
     ngx_http_rt_message_t *m, const ngx_http_rt_place_t *place)
 {
     ngx_int_t                rc;
+    ngx_uint_t               tries;
     ngx_time_t              *tp;
     ngx_http_rt_presence_t   p;
 
@@ -512,11 +603,17 @@ ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
     m->time = (uint64_t) tp->sec * 1000 + tp->msec;
     m->epoch = zone->sh->store.epoch;
 
-    ngx_http_rt_zone_lock(zone);
+    tries = 0;
 
-    rc = ngx_http_rt_topic_append_from(&zone->sh->store, m, &p, place);
+    do {
+        ngx_http_rt_zone_lock(zone);
 
-    ngx_http_rt_zone_unlock(zone);
+        rc = ngx_http_rt_topic_append_from(&zone->sh->store, m, &p, place);
+
+        ngx_http_rt_zone_unlock(zone);
+
+    } while (rc == NGX_HTTP_RT_TOPIC_BUSY
+             && ngx_http_rt_zone_again(zone, rc, &tries));
 
     if (rc == NGX_HTTP_RT_TOPIC_OK) {
         ngx_http_rt_bell_ring(zone, &p);

@@ -5,6 +5,7 @@
  * Sources: ngx_module/ngx_http_rt_source.c ngx_module/ngx_http_rt_topic.c
  * Sources: ngx_module/ngx_http_rt_index.c ngx_module/ngx_http_rt_ring.c
  * Sources: ngx_module/ngx_http_rt_pattern.c ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_module/ngx_http_rt_blob.c
  */
 
 

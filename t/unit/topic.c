@@ -13,7 +13,7 @@
  * Sources: ngx_module/ngx_http_rt_topic.c ngx_module/ngx_http_rt_index.c
  * Sources: ngx_module/ngx_http_rt_ring.c ngx_module/ngx_http_rt_pattern.c
  * Sources: ngx_module/ngx_http_rt_utf8.c
- * Sources: ngx_module/ngx_http_rt_source.c
+ * Sources: ngx_module/ngx_http_rt_source.c ngx_module/ngx_http_rt_blob.c
  */
 
 
