@@ -968,15 +968,6 @@ rt_dispatch_newer(const rt_engine_t *engine, const rt_record_t *rec)
 }
 
 
-void
-rt_dispatch_passed(rt_dispatch_t *d, const rt_record_t *rec)
-{
-    d->clock_ms = rec->time_ms;
-    d->journal.segment = rt_addr_segment(rec->next);
-    d->journal.offset = rt_addr_offset(rec->next);
-}
-
-
 rt_int_t
 rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec)
 {
@@ -984,7 +975,7 @@ rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec)
     rt_entity_t        *e;
     const rt_engine_t  *engine;
 
-    rt_dispatch_passed(d, rec);
+    d->clock_ms = rec->time_ms;
     d->since_hash++;
     d->since_snapshot++;
 

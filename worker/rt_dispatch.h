@@ -204,9 +204,6 @@ rt_int_t rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec);
 rt_int_t rt_dispatch_load(rt_dispatch_t *d, const rt_snapshot_head_t *head,
     rt_reader_t *body);
 
-/* while replaying: everything up to that record can be read */
-void rt_dispatch_passed(rt_dispatch_t *d, const rt_record_t *rec);
-
 /* logs that the event is newer than this program; RT_ERROR */
 rt_int_t rt_dispatch_newer(const rt_engine_t *engine, const rt_record_t *rec);
 

@@ -176,7 +176,7 @@ rt_projection_record(void *data, const rt_record_t *rec)
         b->first = rec->seq;
     }
 
-    rt_dispatch_passed(d, rec);
+    d->clock_ms = rec->time_ms;
 
     engine = rec->type < RT_RECORD_SYSTEM ? rt_engine_by_id(rec->engine)
                                           : NULL;
