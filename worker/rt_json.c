@@ -365,6 +365,7 @@ rt_json_explain(rt_json_parser_t *ps, yajl_handle h, size_t at)
 rt_int_t
 rt_json_parse(rt_json_t *js, const u_char *p, size_t n)
 {
+    size_t            i;
     yajl_handle       h;
     yajl_status       st;
     rt_json_parser_t  ps;
@@ -383,6 +384,16 @@ rt_json_parse(rt_json_t *js, const u_char *p, size_t n)
     ps.error = NULL;
 
     h = yajl_alloc(&rt_json_callbacks, &rt_json_alloc, &ps);
+
+    /* yajl takes \v and \f for white space; RFC 8259, 2 does not */
+
+    for (i = 0; i < n; i++) {
+        if (p[i] == '\v' || p[i] == '\f') {
+            ps.error = "invalid character";
+            rt_json_explain(&ps, h, i);
+            return RT_DECLINED;
+        }
+    }
 
     st = yajl_parse(h, p, n);
 

@@ -1063,6 +1063,8 @@ test_json(void **state)
     says("{\"a\":1} x", RT_DECLINED, "at byte");
     says("{\"a\":1", RT_DECLINED, "premature EOF at byte 6");
     says("{\"a\":}", RT_DECLINED, "at byte");
+    says("{\"a\":\v1}", RT_DECLINED, "invalid character at byte 5");
+    says("{\"a\":1\f}", RT_DECLINED, "invalid character at byte 6");
     says("{\"a\":1,\"a\":2}", RT_DECLINED, "duplicate key");
     says("{\"a\":1,\"\\u0061\":2}", RT_DECLINED, "duplicate key");
     says("{\"a\":{\"a\":1},\"b\":{\"a\":1}}", RT_OK, NULL);
