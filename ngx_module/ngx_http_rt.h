@@ -110,6 +110,7 @@ typedef struct {
     uint64_t                       subscribers[NGX_HTTP_RT_TRANSPORTS];
     uint64_t                       delivered[NGX_HTTP_RT_TRANSPORTS];
     uint64_t                       gaps[NGX_HTTP_RT_GAP_REASONS];
+    uint64_t                       refused; /* publications of daemons */
 } __attribute__((aligned(64))) ngx_http_rt_slot_t;
 
 
@@ -374,6 +375,7 @@ typedef struct {
     ngx_array_t                    zones;   /* ngx_http_rt_zone_t * */
     ngx_array_t                    workers; /* ngx_http_rt_worker_t * */
     ngx_uint_t                     nlinks;  /* of all workers */
+    ngx_shm_zone_t                *tallies; /* of links; NULL: there are none */
     ngx_msec_t                     drain;
 } ngx_http_rt_main_conf_t;
 

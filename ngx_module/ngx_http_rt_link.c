@@ -89,6 +89,7 @@ static u_char *ngx_http_rt_link_put(u_char *p, rt_wire_field_e tag,
     const ngx_str_t *s);
 static u_char *ngx_http_rt_link_frame(u_char *p, uint64_t id,
     const ngx_http_rt_ask_t *ask);
+static void ngx_http_rt_link_tally(ngx_http_rt_link_t *link);
 static void ngx_http_rt_link_forget(ngx_http_rt_call_t *call);
 static void ngx_http_rt_link_late(ngx_event_t *ev);
 
@@ -358,6 +359,8 @@ ngx_http_rt_link_close(ngx_http_rt_link_t *link)
     link->state = NGX_HTTP_RT_LINK_S_DOWN;
     link->owed = 0;
     link->confirm = 0;
+
+    ngx_http_rt_link_tally(link);
 }
 
 
@@ -598,6 +601,8 @@ ngx_http_rt_link_ask(ngx_http_rt_link_t *link, ngx_http_rt_call_t *call,
         link->owed++;
     }
 
+    ngx_http_rt_link_tally(link);
+
     ngx_memzero(&call->timer, sizeof(ngx_event_t));
 
     if (ask->timeout) {
@@ -716,6 +721,19 @@ ngx_http_rt_link_frame(u_char *p, uint64_t id, const ngx_http_rt_ask_t *ask)
 }
 
 
+/* for those who ask another process */
+
+static void
+ngx_http_rt_link_tally(ngx_http_rt_link_t *link)
+{
+    if (link->tally) {
+        link->tally->up = (link->state == NGX_HTTP_RT_LINK_S_UP);
+        link->tally->waiting = link->owed;
+        link->tally->streams = link->nsubscriptions;
+    }
+}
+
+
 /* it waits no more */
 
 static void
@@ -729,6 +747,7 @@ ngx_http_rt_link_forget(ngx_http_rt_call_t *call)
 
     if (call->type == RT_WIRE_SUBSCRIBE) {
         link->nsubscriptions--;
+        ngx_http_rt_link_tally(link);
     }
 
     if (call->timer.timer_set) {
@@ -952,6 +971,7 @@ ngx_http_rt_link_take(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "realtime_worker \"%V\" is going", &link->name);
         link->state = NGX_HTTP_RT_LINK_S_CLOSING;
+        ngx_http_rt_link_tally(link);
         break;
 
     default:
@@ -1003,6 +1023,7 @@ ngx_http_rt_link_greeted(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
 
     link->failures = 0;
     link->state = NGX_HTTP_RT_LINK_S_UP;
+    ngx_http_rt_link_tally(link);
 
     ngx_add_timer(&link->timer, NGX_HTTP_RT_LINK_PING);
 
@@ -1021,6 +1042,7 @@ ngx_http_rt_link_answer(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
 
     if (f->type == RT_WIRE_REPLY && (id & 1) == 0 && link->owed) {
         link->owed--;
+        ngx_http_rt_link_tally(link);
     }
 
     node = link->calls.root;
@@ -1106,6 +1128,11 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     }
 
     if (reason) {
+
+        if (link->zone->slot) {
+            link->zone->slot->refused++;
+        }
+
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "publication of realtime_worker \"%V\" to \"%*s\" "
                       "was refused: %s", &link->name, (size_t) m.topic_len,

@@ -93,6 +93,28 @@ typedef enum {
 } ngx_http_rt_link_state_e;
 
 
+/* what other processes may know of a link; only its process writes */
+
+typedef struct {
+    uint64_t                       key;     /* which link */
+    uint32_t                       up;
+    uint32_t                       waiting; /* answers owed */
+    uint32_t                       streams;
+    uint32_t                       reserved;
+} ngx_http_rt_tally_t;
+
+
+/* of all processes that have the link */
+
+typedef struct {
+    ngx_uint_t                     processes;
+    ngx_uint_t                     linked;
+    ngx_uint_t                     up;      /* all of them are linked */
+    ngx_uint_t                     waiting;
+    ngx_uint_t                     streams;
+} ngx_http_rt_tally_sum_t;
+
+
 struct ngx_http_rt_link_s {
     ngx_http_rt_worker_t          *worker;
     ngx_http_rt_zone_t            *zone;
@@ -120,6 +142,7 @@ struct ngx_http_rt_link_s {
     ngx_uint_t                     ids;
     ngx_uint_t                     owed;    /* answers */
     ngx_uint_t                     nsubscriptions;
+    ngx_http_rt_tally_t           *tally;   /* or NULL */
 
     size_t                         frame_max;   /* the daemon's limits */
     ngx_uint_t                     inflight;
@@ -155,6 +178,15 @@ ngx_http_rt_link_t *ngx_http_rt_worker_link(ngx_http_rt_worker_t *worker,
 void ngx_http_rt_worker_init_process(ngx_http_rt_main_conf_t *mcf,
     ngx_cycle_t *cycle);
 void ngx_http_rt_worker_exit_process(ngx_http_rt_main_conf_t *mcf);
+
+
+/* ngx_http_rt_tally.c */
+
+ngx_int_t ngx_http_rt_tally_init(ngx_conf_t *cf, ngx_http_rt_main_conf_t *mcf);
+void ngx_http_rt_tally_init_process(ngx_http_rt_main_conf_t *mcf);
+void ngx_http_rt_tally_exit_process(ngx_http_rt_main_conf_t *mcf);
+void ngx_http_rt_tally_sum(ngx_http_rt_main_conf_t *mcf,
+    ngx_http_rt_link_t *link, ngx_http_rt_tally_sum_t *sum);
 
 
 /* ngx_http_rt_link.c */

@@ -28,6 +28,7 @@ typedef struct {
     uint64_t                 subscribers[NGX_HTTP_RT_TRANSPORTS];
     uint64_t                 delivered[NGX_HTTP_RT_TRANSPORTS];
     uint64_t                 gaps[NGX_HTTP_RT_GAP_REASONS];
+    uint64_t                 refused;
 } ngx_http_rt_status_t;
 
 
@@ -241,6 +242,8 @@ ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone, ngx_http_rt_status_t *st)
         for (i = 0; i < NGX_HTTP_RT_GAP_REASONS; i++) {
             st->gaps[i] += slot->gaps[i];
         }
+
+        st->refused += slot->refused;
     }
 }
 
@@ -285,9 +288,10 @@ ngx_http_rt_status_json(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
         }
 
         p = ngx_sprintf(p, "},\"ring_bytes\":%uL,\"ring_used_bytes\":%uL,"
-                        "\"index_free_bytes\":%uL}%s",
+                        "\"index_free_bytes\":%uL,"
+                        "\"worker_publications_refused\":%uL}%s",
                         st->ring_bytes, st->ring_used, st->index_free,
-                        n > 1 ? "," : "");
+                        st->refused, n > 1 ? "," : "");
     }
 
     *p++ = '}';
@@ -350,9 +354,15 @@ ngx_http_rt_status_text(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
                                   "gauge", "Bytes of messages in the ring.",
                            offsetof(ngx_http_rt_status_t, ring_used));
 
-    return ngx_http_rt_status_metric(p, st, n, "realtime_index_free_bytes",
-                                     "gauge", "Bytes free in the index.",
+    p = ngx_http_rt_status_metric(p, st, n, "realtime_index_free_bytes",
+                                  "gauge", "Bytes free in the index.",
                            offsetof(ngx_http_rt_status_t, index_free));
+
+    return ngx_http_rt_status_metric(p, st, n,
+                           "realtime_worker_publications_refused_total",
+                           "counter",
+                           "Publications of daemons that were not taken.",
+                           offsetof(ngx_http_rt_status_t, refused));
 }
 
 

@@ -234,6 +234,10 @@ ngx_http_rt_worker_init(ngx_conf_t *cf, ngx_http_rt_main_conf_t *mcf)
         }
     }
 
+    if (ngx_http_rt_tally_init(cf, mcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -332,6 +336,8 @@ ngx_http_rt_worker_init_process(ngx_http_rt_main_conf_t *mcf,
     ngx_http_rt_link_t     *link;
     ngx_http_rt_worker_t  **workers;
 
+    ngx_http_rt_tally_init_process(mcf);
+
     workers = mcf->workers.elts;
 
     for (i = 0; i < mcf->workers.nelts; i++) {
@@ -360,4 +366,6 @@ ngx_http_rt_worker_exit_process(ngx_http_rt_main_conf_t *mcf)
             ngx_http_rt_link_exit_process(&link[n]);
         }
     }
+
+    ngx_http_rt_tally_exit_process(mcf);
 }

@@ -1,6 +1,6 @@
 /*
- * What realtime_status tells of workers: how this process's links are, and what
- * each daemon says of itself.
+ * What realtime_status tells of workers: how the links of all processes are,
+ * and what each daemon says of itself.
  *
  * All daemons that are up are asked at once; when the last has answered, or has
  * not in time, the request goes on where it waited.  A client that leaves takes
@@ -15,14 +15,15 @@
 /* ms; a status is asked for often, and by impatient programs */
 #define NGX_HTTP_RT_WORKER_STATUS_TIMEOUT  500
 
-/* of one link, but for names and what the daemon says */
-#define NGX_HTTP_RT_WORKER_STATUS_SIZE     512
+/* of one link, and of all together, but for names and what daemons say */
+#define NGX_HTTP_RT_WORKER_STATUS_SIZE     1024
 
 
 typedef struct {
     ngx_http_rt_call_t              call;
     ngx_http_rt_worker_status_t    *status;
     ngx_http_rt_link_t             *link;
+    ngx_http_rt_tally_sum_t         sum;
     ngx_str_t                       body;   /* in the request's pool */
 } ngx_http_rt_worker_question_t;
 
@@ -44,13 +45,9 @@ static u_char *ngx_http_rt_worker_status_link(u_char *p,
     ngx_http_rt_worker_question_t *q);
 static u_char *ngx_http_rt_worker_status_gauge(u_char *p,
     ngx_http_rt_worker_status_t *status, const char *name, const char *help,
-    ngx_uint_t up);
+    size_t offset);
+static void ngx_http_rt_worker_status_sum(ngx_http_rt_worker_status_t *status);
 static void ngx_http_rt_worker_status_cleanup(void *data);
-
-
-static const char  *ngx_http_rt_worker_states[] = {
-    "down", "connecting", "connecting", "up", "closing"
-};
 
 
 /* the questions of one request, and its answer when the last has come */
@@ -180,7 +177,7 @@ ngx_http_rt_worker_status_size(ngx_http_rt_worker_status_t *status)
         q = &status->questions[i];
 
         size += NGX_HTTP_RT_WORKER_STATUS_SIZE + q->body.len
-                + 6 * 3 * (q->link->name.len + q->link->worker->name.len);
+                + 6 * 4 * (q->link->name.len + q->link->worker->name.len);
     }
 
     return size;
@@ -196,6 +193,8 @@ ngx_http_rt_worker_status_json(u_char *p, ngx_http_rt_worker_status_t *status)
     ngx_http_rt_link_t             *link;
     ngx_http_rt_worker_t           *worker;
     ngx_http_rt_worker_question_t  *q;
+
+    ngx_http_rt_worker_status_sum(status);
 
     worker = NULL;
 
@@ -235,15 +234,16 @@ ngx_http_rt_worker_status_json(u_char *p, ngx_http_rt_worker_status_t *status)
 static u_char *
 ngx_http_rt_worker_status_link(u_char *p, ngx_http_rt_worker_question_t *q)
 {
-    ngx_http_rt_link_t  *link;
+    const char  *state;
 
-    link = q->link;
+    state = q->sum.up ? "up" : q->sum.linked ? "partly" : "down";
 
     *p++ = '"';
-    p = ngx_http_rt_json_escape(p, link->name.data, link->name.len);
-    p = ngx_sprintf(p, "\":{\"state\":\"%s\",\"waiting\":%ui,\"streams\":%ui",
-                    ngx_http_rt_worker_states[link->state], link->owed,
-                    link->nsubscriptions);
+    p = ngx_http_rt_json_escape(p, q->link->name.data, q->link->name.len);
+    p = ngx_sprintf(p, "\":{\"state\":\"%s\",\"processes\":%ui,"
+                    "\"linked\":%ui,\"waiting\":%ui,\"streams\":%ui",
+                    state, q->sum.processes, q->sum.linked, q->sum.waiting,
+                    q->sum.streams);
 
     if (q->body.len > 2 && q->body.data[0] == '{') {
         *p++ = ',';
@@ -263,40 +263,69 @@ ngx_http_rt_worker_status_text(u_char *p, ngx_http_rt_worker_status_t *status)
         return p;
     }
 
+    ngx_http_rt_worker_status_sum(status);
+
     p = ngx_http_rt_worker_status_gauge(p, status, "realtime_worker_up",
-                             "Whether this process is linked to the daemon.",
-                             1);
+                             "Whether all processes are linked to the daemon.",
+                             offsetof(ngx_http_rt_tally_sum_t, up));
+
+    p = ngx_http_rt_worker_status_gauge(p, status, "realtime_worker_linked",
+                             "Processes that are linked to the daemon.",
+                             offsetof(ngx_http_rt_tally_sum_t, linked));
+
+    p = ngx_http_rt_worker_status_gauge(p, status, "realtime_worker_waiting",
+                             "Answers that the daemon owes.",
+                             offsetof(ngx_http_rt_tally_sum_t, waiting));
 
     return ngx_http_rt_worker_status_gauge(p, status,
-                             "realtime_worker_waiting",
-                             "Answers the daemon owes this process.", 0);
+                             "realtime_worker_streams",
+                             "Streams of events from the daemon.",
+                             offsetof(ngx_http_rt_tally_sum_t, streams));
 }
 
 
 static u_char *
 ngx_http_rt_worker_status_gauge(u_char *p,
     ngx_http_rt_worker_status_t *status, const char *name, const char *help,
-    ngx_uint_t up)
+    size_t offset)
 {
-    ngx_uint_t           i, value;
-    ngx_http_rt_link_t  *link;
+    ngx_uint_t                      i;
+    ngx_http_rt_link_t             *link;
+    ngx_http_rt_worker_question_t  *q;
 
     p = ngx_sprintf(p, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
 
     for (i = 0; i < status->n; i++) {
-        link = status->questions[i].link;
-
-        value = up ? (link->state == NGX_HTTP_RT_LINK_S_UP) : link->owed;
+        q = &status->questions[i];
+        link = q->link;
 
         p = ngx_sprintf(p, "%s{worker=\"", name);
         p = ngx_http_rt_json_escape(p, link->worker->name.data,
                                     link->worker->name.len);
         p = ngx_cpymem(p, "\",address=\"", 11);
         p = ngx_http_rt_json_escape(p, link->name.data, link->name.len);
-        p = ngx_sprintf(p, "\"} %ui\n", value);
+        p = ngx_sprintf(p, "\"} %ui\n",
+                        *(ngx_uint_t *) ((u_char *) &q->sum + offset));
     }
 
     return p;
+}
+
+
+static void
+ngx_http_rt_worker_status_sum(ngx_http_rt_worker_status_t *status)
+{
+    ngx_uint_t                      i;
+    ngx_http_rt_main_conf_t        *mcf;
+    ngx_http_rt_worker_question_t  *q;
+
+    mcf = ngx_http_get_module_main_conf(status->request,
+                                        ngx_http_realtime_module);
+
+    for (i = 0; i < status->n; i++) {
+        q = &status->questions[i];
+        ngx_http_rt_tally_sum(mcf, q->link, &q->sum);
+    }
 }
 
 

@@ -222,7 +222,7 @@ is($kept, $entities[0] + $entities[1], 'the others stay where they are');
 $d[1]->kill;
 my %answers;
 wait_for(sub { $c->ask('GET', '/status')->json->{workers}{main}
-               { $d[1]->address }{state} ne 'up' });
+               { $d[1]->address }{state} eq 'down' });
 $answers{ $c->ask('GET', "/auction/$_/state")->status }++ for 1 .. 300;
 is($answers{503}, $entities[1], 'one daemon away: 503 for its own')
     or diag show(\%answers);
