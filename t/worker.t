@@ -220,7 +220,22 @@ undef $p;
 sleep 0.2;
 $c->command('42', 'bid', '{"amount":1200}', user => 'bob');
 is(scalar published($q, 0), 0, 'nothing to the older one');
+
+
+# two instances of nginx with zones of one name: said once
+
+$p = $w->connect;
+$p->hello(zone => 'z', zone_epoch => 7);
+for my $epoch (8, 7, 8) {
+    my $rival = $w->connect;
+    $rival->hello(zone => 'z', zone_epoch => $epoch);
+    push @p, $rival;
+}
+is(() = $w->log_text =~ /zone "z" of process \d+ has come while/g, 2,
+   'a zone that has come twice is logged, each time once');
 undef $q;
+undef $p;
+@p = ();
 
 
 # signals and the end

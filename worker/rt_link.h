@@ -104,6 +104,7 @@ struct rt_sink_s {
     size_t               name_len;
     uint64_t             zone_epoch;
     rt_conn_t           *publisher;         /* NULL: it waits */
+    rt_uint_t            rivals;            /* a second one, and it is logged */
 
     uint64_t             cursor;            /* address of the next record */
     rt_uint_t            behind;            /* not all of the disk's is sent */

@@ -254,9 +254,16 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
         return;
     }
 
-    if (s->publisher != NULL) {
-        rt_log(RT_LOG_WARN, 0, "zone \"%.*s\" has come in two incarnations, "
-               "the newer one is published to", (int) name.len, name.data);
+    if (s->publisher == NULL) {
+        s->rivals = 0;
+
+    } else if (!s->rivals) {
+        s->rivals = 1;
+        rt_log(RT_LOG_WARN, 0, "zone \"%.*s\" of process %d has come while "
+               "there is another one of that name, of process %d: whoever "
+               "comes last is published to; nginx instances with one daemon "
+               "need zones of different names", (int) name.len, name.data,
+               (int) c->pid, (int) s->publisher->pid);
     }
 
     s->zone_epoch = epoch;
