@@ -5,10 +5,6 @@
  * where we are: a key names the member, the next value must be its string, and
  * anything else is an error.  The first error stops yajl and stays.
  *
- * yajl is lenient in two things, which are checked before it sees the line:
- * UTF-8, and surrogates that come without the other half, which it would turn
- * into a question mark or into what is not UTF-8.
- *
  * Strings are at most as long decoded as in the line, so that an arena of the
  * line's length holds them all.
  *
@@ -25,7 +21,7 @@
 #include <yajl/yajl_parse.h>
 
 #include <ngx_http_rt_batch.h>
-#include <ngx_http_rt_utf8.h>
+#include <ngx_http_rt_json_text.h>
 
 
 #define NGX_HTTP_RT_BATCH_TOPIC    0
@@ -64,8 +60,6 @@ typedef struct {
 } ngx_http_rt_batch_memory_t;
 
 
-static int ngx_http_rt_batch_surrogates(const u_char *p, const u_char *last);
-static int ngx_http_rt_batch_hex(const u_char *p, const u_char *last);
 static int ngx_http_rt_batch_json(ngx_http_rt_batch_ctx_t *ctx,
     const u_char *p, size_t len);
 static void *ngx_http_rt_batch_malloc(void *data, size_t size);
@@ -120,7 +114,8 @@ int
 ngx_http_rt_batch_parse(const u_char *line, size_t len, u_char *arena,
     ngx_http_rt_batch_line_t *out, char *err, size_t errlen)
 {
-    ngx_http_rt_batch_ctx_t  ctx;
+    const char               *wrong;
+    ngx_http_rt_batch_ctx_t   ctx;
 
     memset(out, 0, sizeof(ngx_http_rt_batch_line_t));
     memset(&ctx, 0, sizeof(ngx_http_rt_batch_ctx_t));
@@ -130,15 +125,10 @@ ngx_http_rt_batch_parse(const u_char *line, size_t len, u_char *arena,
     ctx.err = err;
     ctx.errlen = errlen;
 
-    if (ngx_http_rt_utf8_step(NGX_HTTP_RT_UTF8_ACCEPT, line, len)
-        != NGX_HTTP_RT_UTF8_ACCEPT)
-    {
-        (void) ngx_http_rt_batch_error(&ctx, "line is not valid UTF-8");
-        return -1;
-    }
+    wrong = ngx_http_rt_json_text_check(line, len);
 
-    if (ngx_http_rt_batch_surrogates(line, line + len) != 0) {
-        (void) ngx_http_rt_batch_error(&ctx, "unpaired surrogate");
+    if (wrong) {
+        (void) ngx_http_rt_batch_error(&ctx, "%s", wrong);
         return -1;
     }
 
@@ -152,89 +142,6 @@ ngx_http_rt_batch_parse(const u_char *line, size_t len, u_char *arena,
     }
 
     return 0;
-}
-
-
-/*
- * A backslash outside of a string is yajl's to refuse, and so is an escape
- * that is not complete.
- */
-
-static int
-ngx_http_rt_batch_surrogates(const u_char *p, const u_char *last)
-{
-    int  n;
-
-    while (p < last) {
-        p = memchr(p, '\\', last - p);
-
-        if (p == NULL || last - p < 2) {
-            return 0;
-        }
-
-        if (p[1] != 'u') {
-            p += 2;
-            continue;
-        }
-
-        n = ngx_http_rt_batch_hex(p, last);
-        p += 2;
-
-        if (n < 0xd800 || n > 0xdfff) {
-            continue;
-        }
-
-        if (n > 0xdbff) {
-            return -1;
-        }
-
-        p += 4;
-        n = ngx_http_rt_batch_hex(p, last);
-
-        if (n < 0xdc00 || n > 0xdfff) {
-            return -1;
-        }
-
-        p += 6;
-    }
-
-    return 0;
-}
-
-
-/* the value of the \uXXXX at p, -1 if there is none */
-
-static int
-ngx_http_rt_batch_hex(const u_char *p, const u_char *last)
-{
-    int     n;
-    u_char  ch;
-    size_t  i;
-
-    if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
-        return -1;
-    }
-
-    n = 0;
-
-    for (i = 2; i < 6; i++) {
-        ch = p[i];
-
-        if (ch >= '0' && ch <= '9') {
-            n = n << 4 | (ch - '0');
-            continue;
-        }
-
-        ch |= 0x20;
-
-        if (ch < 'a' || ch > 'f') {
-            return -1;
-        }
-
-        n = n << 4 | (ch - 'a' + 10);
-    }
-
-    return n;
 }
 
 

@@ -19,7 +19,7 @@
 #include <yajl/yajl_parse.h>
 
 #include <ngx_http_rt_command.h>
-#include <ngx_http_rt_utf8.h>
+#include <ngx_http_rt_json_text.h>
 
 
 #define NGX_HTTP_RT_COMMAND_ID       0
@@ -105,7 +105,8 @@ int
 ngx_http_rt_command_parse(const u_char *text, size_t len, u_char *arena,
     ngx_http_rt_command_t *command, char *err, size_t errlen)
 {
-    ngx_http_rt_command_ctx_t  ctx;
+    const char                 *wrong;
+    ngx_http_rt_command_ctx_t   ctx;
 
     memset(command, 0, sizeof(ngx_http_rt_command_t));
     memset(&ctx, 0, sizeof(ngx_http_rt_command_ctx_t));
@@ -116,10 +117,10 @@ ngx_http_rt_command_parse(const u_char *text, size_t len, u_char *arena,
     ctx.err = err;
     ctx.errlen = errlen;
 
-    if (ngx_http_rt_utf8_step(NGX_HTTP_RT_UTF8_ACCEPT, text, len)
-        != NGX_HTTP_RT_UTF8_ACCEPT)
-    {
-        (void) ngx_http_rt_command_error(&ctx, "message is not valid UTF-8");
+    wrong = ngx_http_rt_json_text_check(text, len);
+
+    if (wrong) {
+        (void) ngx_http_rt_command_error(&ctx, "%s", wrong);
         return -1;
     }
 

@@ -2,6 +2,7 @@
  * Lines of a batch: what they may say, and what is told of those that may not.
  *
  * Sources: ngx_module/ngx_http_rt_batch.c ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_module/ngx_http_rt_json_text.c
  * Libs: -lyajl
  */
 
@@ -125,9 +126,9 @@ static const batch_bad_t  bad[] = {
     { "{\"base64\":\"__--\"}", "bad base64" },
     { "{\"base64\":\"\xc3\xa4\xc3\xa4\"}", "bad base64" },
 
-    { "{\"data\":\"\xff\"}", "line is not valid UTF-8" },
-    { "{\"data\":\"\xed\xa0\x80\"}", "line is not valid UTF-8" },
-    { "{\"data\":\"x\"}\xc3", "line is not valid UTF-8" },
+    { "{\"data\":\"\xff\"}", "text is not valid UTF-8" },
+    { "{\"data\":\"\xed\xa0\x80\"}", "text is not valid UTF-8" },
+    { "{\"data\":\"x\"}\xc3", "text is not valid UTF-8" },
     { "{\"data\":\"\\ud83c\"}", "unpaired surrogate" },
     { "{\"data\":\"\\ud83cx\\udfb2\"}", "unpaired surrogate" },
     { "{\"data\":\"\\udfb2\"}", "unpaired surrogate" },

@@ -3,6 +3,7 @@
  * those that are none.
  *
  * Sources: ngx_module/ngx_http_rt_command.c ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_module/ngx_http_rt_json_text.c
  * Libs: -lyajl
  */
 
@@ -77,7 +78,13 @@ static const command_bad_t  bad[] = {
       "\"version\" must be a whole number, not negative" },
     { "{\"id\":1,\"id\":2}", "1", "\"id\" comes twice" },
     { "{\"command\":\"a\"} x", "", "malformed JSON at byte 17" },
-    { "{\"command\":\"\xff\"}", "", "message is not valid UTF-8" },
+    { "{\"command\":\"x\",\"key\":\"\\ud83c\"}", "",
+      "unpaired surrogate" },
+    { "{\"command\":\"x\",\"key\":\"\\udfb2\\ud83c\"}", "",
+      "unpaired surrogate" },
+    { "{\"command\":\"x\",\"data\":{\"a\":\"\\ud83c\"}}", "",
+      "unpaired surrogate" },
+    { "{\"command\":\"\xff\"}", "", "text is not valid UTF-8" },
     { "{\"id\":\"123456789-123456789-123456789-123456789-123456789-12345678"
       "9-123\"}", "", "\"id\" is longer than 64 bytes" },
 };
