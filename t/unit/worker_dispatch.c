@@ -931,7 +931,7 @@ room_publish(const rt_event_t *ev, rt_uint_t index, rt_message_t *m)
 
 static const rt_engine_t  room_engine = {
     .name = "room",
-    .id = 255,
+    .id = 100,
     .durability = RT_DURABLE_SYNC,
     .wants_gone = 1,
     .create = room_create,
