@@ -1,8 +1,11 @@
 /*
- * Yajl is lenient in two things, which are checked before it sees a text:
- * UTF-8, and surrogates that come without the other half, which it would turn
- * into a question mark or into what is not UTF-8.  So two keys might become
- * the same one.
+ * Yajl is lenient in three things, which are checked before it sees a text:
+ *
+ *     UTF-8;
+ *     surrogates that come without the other half, which it would turn into a
+ *     question mark or into what is not UTF-8, so that two keys might become
+ *     the same one;
+ *     vertical tabs and form feeds, which it takes for blanks.
  */
 
 
@@ -24,6 +27,12 @@ ngx_http_rt_json_text_check(const u_char *p, size_t len)
         != NGX_HTTP_RT_UTF8_ACCEPT)
     {
         return "text is not valid UTF-8";
+    }
+
+    /* not even in a string (RFC 8259, 2 and 7) */
+
+    if (len && (memchr(p, '\v', len) || memchr(p, '\f', len))) {
+        return "control character";
     }
 
     if (ngx_http_rt_json_text_surrogates(p, p + len) != 0) {

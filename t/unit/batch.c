@@ -128,6 +128,8 @@ static const batch_bad_t  bad[] = {
 
     { "{\"data\":\"\xff\"}", "text is not valid UTF-8" },
     { "{\"data\":\"\xed\xa0\x80\"}", "text is not valid UTF-8" },
+    { "{\"data\":\f\"x\"}", "control character" },
+    { "{\"data\":\"x\v\"}", "control character" },
     { "{\"data\":\"x\"}\xc3", "text is not valid UTF-8" },
     { "{\"data\":\"\\ud83c\"}", "unpaired surrogate" },
     { "{\"data\":\"\\ud83cx\\udfb2\"}", "unpaired surrogate" },

@@ -78,6 +78,8 @@ static const command_bad_t  bad[] = {
       "\"version\" must be a whole number, not negative" },
     { "{\"id\":1,\"id\":2}", "1", "\"id\" comes twice" },
     { "{\"command\":\"a\"} x", "", "malformed JSON at byte 17" },
+    { "{\"command\":\"x\",\"id\"\f:1}", "", "control character" },
+    { "{\"command\":\"x\",\v\"id\":1}", "", "control character" },
     { "{\"command\":\"x\",\"key\":\"\\ud83c\"}", "",
       "unpaired surrogate" },
     { "{\"command\":\"x\",\"key\":\"\\udfb2\\ud83c\"}", "",
