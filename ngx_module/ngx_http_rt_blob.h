@@ -17,7 +17,9 @@
  *
  * While a slot has a pin, the tail does not pass it: who needs the room has to
  * try again.  A blob without a message, because its process died, is a filler;
- * the pin goes when the dead process's slot is freed.
+ * the pin goes when the dead process's slot is freed.  If it died under the
+ * mutex, a repair takes back what it did not complete: a pin on a blob that is
+ * not there, and a blob's message that has not been committed.
  */
 
 #ifndef _NGX_HTTP_RT_BLOB_H_INCLUDED_
@@ -42,6 +44,8 @@ void ngx_http_rt_blob_pin(ngx_http_rt_ring_t *ring, ngx_http_rt_pins_t *pins,
     unsigned slot, uint64_t pos);
 void ngx_http_rt_blob_unpin(ngx_http_rt_ring_t *ring, ngx_http_rt_pins_t *pins,
     unsigned slot);
+void ngx_http_rt_blob_repair(ngx_http_rt_ring_t *ring,
+    ngx_http_rt_pins_t *pins);
 
 /* without it, as long as it is pinned */
 void ngx_http_rt_blob_write(ngx_http_rt_ring_t *ring, uint64_t pos,

@@ -41,6 +41,7 @@ ngx_http_rt_topic_repair(ngx_http_rt_store_t *store)
     ngx_http_rt_source_cancel(&store->sources);
     store->from = 0;
 
+    ngx_http_rt_blob_repair(&store->ring, &store->pins);
     ngx_http_rt_topic_trim(store);
 }
 
