@@ -16,6 +16,7 @@
 #define RT_TICK_RETRY_MS   100              /* the disk was not ready */
 #define RT_GONE_A_TURN     1000             /* connections engines hear of */
 #define RT_EVICT_A_TURN    1000             /* slots looked at */
+#define RT_UNEVICT_A_TURN  10               /* of up to RT_EVICT_VERSIONS */
 
 
 static rt_int_t rt_dispatch_command(rt_dispatch_t *d, const rt_request_t *rq,
@@ -892,12 +893,39 @@ rt_dispatch_evict_from(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
 }
 
 
+/* its events shall be dropped, and for that its state is needed */
+
+static void
+rt_dispatch_unevict_from(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
+{
+    rt_uint_t     n, reloaded;
+    rt_entity_t  *e;
+
+    reloaded = 0;
+
+    for (n = 0; n < RT_EVICT_A_TURN && reloaded < RT_UNEVICT_A_TURN; n++) {
+        e = t->slots[(*next)++ & t->mask];
+
+        if (e && e->state == NULL) {
+            (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+            reloaded++;
+        }
+    }
+}
+
+
 void
 rt_dispatch_evict(rt_dispatch_t *d)
 {
     /* what is evicted is replayed from its first event: that must be kept */
 
-    if (d->conf.idle_ms == 0 || d->conf.retain_bytes) {
+    if (d->conf.retain_bytes) {
+        rt_dispatch_unevict_from(d, &d->entities, &d->evict_next);
+        rt_dispatch_unevict_from(d, &d->projected, &d->evict_projected);
+        return;
+    }
+
+    if (d->conf.idle_ms == 0) {
         return;
     }
 

@@ -152,6 +152,9 @@ typedef struct {
     uint64_t             snapshot_seq;
     uint64_t             snapshot_floor;    /* address of the older one */
     uint64_t             snapshot_addr;
+    uint64_t             evicted_floor[2];  /* what those evicted need: in the
+                                               newer snapshot, the older one */
+    uint64_t             evicted_next;      /* and in that being written */
     rt_uint_t            stopping;
 } rt_dispatch_t;
 

@@ -470,6 +470,33 @@ rt_store_newest(rt_dispatch_t *d, rt_snapshot_head_t *head)
 }
 
 
+/* the oldest event that an evicted entity needs */
+
+static uint64_t
+rt_store_evicted_floor(rt_dispatch_t *d)
+{
+    size_t          i;
+    uint64_t        floor;
+    rt_uint_t       k;
+    rt_entity_t    *e;
+    rt_entities_t  *tables[2] = { &d->entities, &d->projected };
+
+    floor = UINT64_MAX;
+
+    for (k = 0; k < 2; k++) {
+        for (i = 0; i <= tables[k]->mask; i++) {
+            e = tables[k]->slots[i];
+
+            if (e && e->state == NULL) {
+                floor = rt_min(floor, e->first_addr);
+            }
+        }
+    }
+
+    return floor;
+}
+
+
 rt_int_t
 rt_dispatch_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
 {
@@ -505,6 +532,7 @@ rt_dispatch_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
         seq = head.seq + 1;
         d->snapshot_addr = head.addr;
         d->snapshot_seq = head.seq;
+        d->evicted_floor[0] = rt_store_evicted_floor(d);
 
         if (rt_projection_build(d, head.seq) != RT_OK) {
             goto failed;
@@ -574,6 +602,7 @@ rt_store_begin(rt_dispatch_t *d)
         return RT_DECLINED;
     }
 
+    d->evicted_next = rt_store_evicted_floor(d);
     d->snapshot_floor = d->snapshot_addr;
     d->snapshot_seq = d->journal.next_seq - 1;
     d->snapshot_addr = rt_addr(d->journal.segment, d->journal.offset);
@@ -652,6 +681,8 @@ rt_store_retain(rt_dispatch_t *d)
            ? d->journal.segment - (uint32_t) segments : 0;
 
     addr = rt_min(rt_addr(keep, 0), d->snapshot_floor);
+    addr = rt_min(addr, d->evicted_floor[0]);
+    addr = rt_min(addr, d->evicted_floor[1]);
 
     if (d->publish_floor) {
         addr = rt_min(addr, d->publish_floor);
@@ -700,6 +731,9 @@ rt_dispatch_snapshot_commit(rt_dispatch_t *d)
         d->stats.snapshots_failed++;
         return;
     }
+
+    d->evicted_floor[1] = d->evicted_floor[0];
+    d->evicted_floor[0] = d->evicted_next;
 
     d->stats.snapshots++;
     rt_log(RT_LOG_INFO, 0, "snapshot at seq %llu",

@@ -674,6 +674,69 @@ test_bad_snapshot(void **state)
 }
 
 
+/* entities that are evicted when retention begins are read again in time */
+
+static void
+test_retention_evicted(void **state)
+{
+    int       i, round, status;
+    char      body[64];
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("idle", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":1}"), 201);
+    now += 1;
+    assert_int_equal(query("idle", "state", ""), 200);
+    sync_all();
+    now += conf.idle_ms + 1;
+    d.clock_ms = now;
+    rt_dispatch_evict(&d);
+    rt_dispatch_evict(&d);
+    assert_true(d.stats.evicted > 0);
+    down(1);
+
+    conf.retain_bytes = 1;
+    up();
+    assert_int_equal(command("x", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":100000000}"), 201);
+
+    for (round = 0; round < 7; round++) {
+
+        for (i = 1; i <= 20000; i++) {
+            sprintf(body, "{\"amount\":%d}", round * 20000 + i);
+            assert_int_equal(command("x", "bid", i % 2 ? "ann" : "bob", body),
+                             201);
+        }
+
+        sync_all();
+        assert_int_equal(rt_dispatch_snapshot(&d), RT_OK);
+        assert_int_equal(waitpid(d.snapshot_pid, &status, 0), d.snapshot_pid);
+
+        if (round == 3) {
+            rt_dispatch_evict(&d);          /* not in that snapshot yet */
+            rt_dispatch_evict(&d);
+        }
+
+        rt_dispatch_snapshot_exited(&d, status);
+        rt_dispatch_snapshot_commit(&d);
+
+        if (round < 5) {
+            assert_int_equal(d.journal.first_segment, 1);
+        }
+    }
+
+    assert_true(d.journal.first_segment > 1);
+    down(0);
+    up();
+    assert_int_equal(query("idle", "state", ""), 200);
+    part("\"state\":\"closed\"");
+    down(0);
+}
+
+
 /* a child writes the snapshot; old segments go; what is gone is told */
 
 static void
@@ -1277,6 +1340,7 @@ main(void)
         dispatch_test(test_long_history),
         dispatch_test(test_bad_snapshot),
         dispatch_test(test_retention),
+        dispatch_test(test_retention_evicted),
         cmocka_unit_test_setup_teardown(test_gone, setup_room, teardown),
         cmocka_unit_test_setup_teardown(test_visits_full, setup_room, teardown),
         dispatch_test(test_clocks)
