@@ -187,30 +187,30 @@ struct ngx_http_rt_buffer_s {
 };
 
 
-/* what the subscribers of one topic or pattern in this process share */
+/*
+ * What the subscribers of one topic or pattern in this process share.  What
+ * each message needs comes first.
+ */
 
 struct ngx_http_rt_audience_s {
     ngx_http_rt_audience_t        *next;    /* in the bucket */
-    ngx_http_rt_zone_t            *zone;
     uint32_t                       hash;
 
     unsigned                       wild:1;
     unsigned                       dirty:1;
     unsigned                       serving:1;
 
-    ngx_uint_t                     count;   /* subscriptions, live or not */
-    uint32_t                       encodings[NGX_HTTP_RT_ENCODINGS];
-    uint32_t                       encoded; /* bits of those in use */
-    ngx_http_rt_deflate_t          deflate; /* of the last to come */
-
-    ngx_queue_t                    live;    /* subscriptions */
-    ngx_queue_t                    queue;   /* in zone->dirty */
+    uint64_t                       topic_id;  /* its name's last time, or 0 */
 
     uint64_t                       news;    /* the last seq of it seen */
     uint64_t                       fresh;   /* the first of these unread */
     uint64_t                       seq;     /* the live have all up to here */
     uint64_t                       pos;     /* where to read on, or 0 */
     uint64_t                       end;     /* of the last news */
+
+    ngx_queue_t                    queue;   /* in zone->dirty */
+    ngx_queue_t                    live;    /* subscriptions */
+    ngx_http_rt_zone_t            *zone;
 
     /* while a batch is being served */
 
@@ -219,6 +219,11 @@ struct ngx_http_rt_audience_s {
     uint64_t                       last;
     ngx_http_rt_buffer_t          *buffers; /* one for each encoding */
 
+    uint32_t                       encoded; /* bits of those in use */
+    uint32_t                       encodings[NGX_HTTP_RT_ENCODINGS];
+    ngx_http_rt_deflate_t          deflate; /* of the last to come */
+
+    ngx_uint_t                     count;   /* subscriptions, live or not */
     ngx_str_t                      name;
 };
 
@@ -487,7 +492,7 @@ typedef void (*ngx_http_rt_audience_pt)(ngx_http_rt_audience_t *a, void *data);
 ngx_http_rt_audience_t *ngx_http_rt_audience_get(ngx_http_rt_zone_t *zone,
     ngx_str_t *name, ngx_uint_t wild);
 ngx_http_rt_audience_t *ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone,
-    u_char *name, size_t len, uint32_t hash);
+    u_char *name, ngx_http_rt_record_t *rec);
 void ngx_http_rt_audience_matches(ngx_http_rt_zone_t *zone, u_char *topic,
     size_t len, ngx_http_rt_audience_pt match, void *data);
 void ngx_http_rt_audience_put(ngx_http_rt_audience_t *a);

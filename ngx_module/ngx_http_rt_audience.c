@@ -70,16 +70,28 @@ ngx_http_rt_audience_get(ngx_http_rt_zone_t *zone, ngx_str_t *name,
 }
 
 
+/* a topic's, by a record of it; its id is the same as long as it is known */
+
 ngx_http_rt_audience_t *
-ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone, u_char *name, size_t len,
-    uint32_t hash)
+ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone, u_char *name,
+    ngx_http_rt_record_t *rec)
 {
     ngx_http_rt_audience_t  *a;
 
-    for (a = zone->buckets[hash & (zone->nbuckets - 1)]; a; a = a->next) {
-        if (a->hash == hash && !a->wild && a->name.len == len
-            && ngx_memcmp(a->name.data, name, len) == 0)
+    for (a = zone->buckets[rec->hash & (zone->nbuckets - 1)]; a; a = a->next) {
+
+        if (a->hash != rec->hash || a->wild) {
+            continue;
+        }
+
+        if (a->topic_id == rec->topic_id) {
+            return a;
+        }
+
+        if (a->name.len == rec->topic_len
+            && ngx_memcmp(a->name.data, name, rec->topic_len) == 0)
         {
+            a->topic_id = rec->topic_id;
             return a;
         }
     }

@@ -153,7 +153,7 @@ ngx_http_rt_deliver_walk(ngx_http_rt_zone_t *zone)
             news.pos = zone->pos;
             news.end = zone->pos + rec.size;
 
-            a = ngx_http_rt_audience_find(zone, name, rec.topic_len, rec.hash);
+            a = ngx_http_rt_audience_find(zone, name, &rec);
             if (a) {
                 ngx_http_rt_deliver_news(a, &news);
             }

@@ -186,6 +186,9 @@ ngx_http_rt_index_find(ngx_http_rt_index_t *index, unsigned kind,
     for (n = index->buckets[hash & index->mask]; n; n = cell->next) {
         cell = &index->cells[n];
 
+        __builtin_prefetch(cell->presence);
+        __builtin_prefetch(cell->name);
+
         if (cell->hash == hash && cell->kind == kind
             && ngx_http_rt_index_named(index, cell, name, len))
         {

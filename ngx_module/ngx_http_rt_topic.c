@@ -303,6 +303,8 @@ ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
         *cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
 
         if (*cell) {
+            __builtin_prefetch(ngx_http_rt_record(&store->ring,
+                                                  (*cell)->topic.last));
             ngx_http_rt_index_touch(&store->index, *cell);
 
         } else {
