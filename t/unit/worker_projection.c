@@ -16,6 +16,8 @@
 
 #include "worker_dispatch.h"
 
+#include <rt_crc32c.h>
+
 
 #define STEPS     30000
 #define AUCTIONS  1000
@@ -340,6 +342,39 @@ use(const rt_engine_t *projection)
 }
 
 
+/* the newest snapshot, without projections, as it was in former days */
+
+static void
+former_snapshot(void)
+{
+    int       fd;
+    char      path[512];
+    u_char    p[65536];
+    size_t    n, engines;
+    uint64_t  seqs[8];
+
+    assert_true(rt_snapshot_list(dir, seqs, 8) > 0);
+    snprintf(path, sizeof(path), "%s/snapshot-%020llu", dir,
+             (unsigned long long) seqs[0]);
+    fd = open(path, O_RDWR);
+    n = (size_t) read(fd, p, sizeof(p));
+    assert_in_range(n, 1000, sizeof(p) - 1);
+
+    engines = 1 + 4 + 8 + 1 + rt_auction_engine.ntypes + 1;
+    n -= RT_SNAPSHOT_TRAILER + 8 + engines; /* 8: no projections' entities */
+    p[6] = '1';
+    memmove(p + RT_SNAPSHOT_HEADER, p + RT_SNAPSHOT_HEADER + engines,
+            n - RT_SNAPSHOT_HEADER);
+    rt_set64(p + n, n - RT_SNAPSHOT_HEADER);
+    rt_set32(p + n + 8, rt_crc32c(0, p, n + 8));
+    n += RT_SNAPSHOT_TRAILER;
+
+    assert_int_equal(pwrite(fd, p, n, 0), n);
+    assert_int_equal(ftruncate(fd, (off_t) n), 0);
+    close(fd);
+}
+
+
 static void
 test_late(void **state)
 {
@@ -368,6 +403,13 @@ test_late(void **state)
     up();
     compare(created, "open", "ends_at");
     hash = rt_dispatch_hash(&d);
+    down(0);
+
+    former_snapshot();
+    up();
+    assert_in_range(d.stats.replayed, 0, 2);
+    compare(created, "open", "ends_at");
+    assert_true(rt_dispatch_hash(&d) == hash);
     down(1);
 
     /* now it is in the snapshot; in another revision it is not */
