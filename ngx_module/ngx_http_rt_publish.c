@@ -895,25 +895,36 @@ static ngx_int_t
 ngx_http_rt_publish_delete(ngx_http_request_t *r, ngx_str_t *topic)
 {
     uint32_t                 hash;
+    uint64_t                 upto;
+    ngx_int_t                more;
     ngx_http_rt_cell_t      *cell;
     ngx_http_rt_zone_t      *zone;
+    ngx_http_rt_store_t     *store;
     ngx_http_rt_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     zone = rlcf->publish_zone->data;
+    store = &zone->sh->store;
 
     hash = ngx_http_rt_hash(topic->data, topic->len);
+    upto = 0;
 
-    ngx_http_rt_zone_lock(zone);
+    do {
+        more = 0;
 
-    cell = ngx_http_rt_topic_find(&zone->sh->store, topic->data, topic->len,
-                                  hash);
-    if (cell) {
-        ngx_http_rt_topic_delete(cell);
-        zone->sh->deletes++;
-    }
+        ngx_http_rt_zone_lock(zone);
 
-    ngx_http_rt_zone_unlock(zone);
+        cell = ngx_http_rt_topic_find(store, topic->data, topic->len, hash);
+
+        if (cell) {
+            upto = upto ? upto : cell->topic.seq;
+            more = ngx_http_rt_topic_delete(store, cell, upto);
+            zone->sh->deletes++;
+        }
+
+        ngx_http_rt_zone_unlock(zone);
+
+    } while (more);
 
     return ngx_http_rt_answer(r, NGX_HTTP_NO_CONTENT, NULL, 0);
 }

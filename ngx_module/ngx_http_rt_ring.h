@@ -43,6 +43,7 @@
 #define NGX_HTTP_RT_RECORD_BINARY 0x02
 #define NGX_HTTP_RT_RECORD_BLOB   0x04  /* a filler with a message's data, */
 #define NGX_HTTP_RT_RECORD_APART  0x08  /* and that message */
+#define NGX_HTTP_RT_RECORD_DELETED 0x10
 
 #define NGX_HTTP_RT_RING_OK       0
 #define NGX_HTTP_RT_RING_END      1

@@ -119,6 +119,7 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
         if (rc == NGX_HTTP_RT_RING_OK
             && rec.seq > s->cursor
+            && !(rec.flags & NGX_HTTP_RT_RECORD_DELETED)
             && !(s->pace && rec.next
                  && ngx_http_rt_record_next(&rec, scan->pos) < end)
             && ngx_http_rt_scan_match(s, name, rec.topic_len)

@@ -494,20 +494,52 @@ ngx_http_rt_topic_stat(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
 }
 
 
-/* the records stay where they are, but no reader may have them */
+/*
+ * Deletes messages up to a seq, oldest first; returns whether there are more of
+ * them.  The records stay where they are, marked, for readers of patterns come
+ * across them, also when nothing is known of the topic any more.
+ */
 
-void
-ngx_http_rt_topic_delete(ngx_http_rt_cell_t *cell)
+int
+ngx_http_rt_topic_delete(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
+    uint64_t upto)
 {
+    unsigned                   i, n;
+    uint64_t                   pos, first, seq;
+    ngx_http_rt_record_t      *rec;
     ngx_http_rt_cell_topic_t  *t;
 
     t = &cell->topic;
 
-    if (t->first) {
-        t->deleted = t->seq;
-        t->floor = t->seq;
-        __atomic_store_n(&t->first, 0, __ATOMIC_RELEASE);
+    first = t->first;
+    seq = 0;
+
+    for (pos = first, n = 0; pos && n < NGX_HTTP_RT_TOPIC_STEPS; n++) {
+        rec = ngx_http_rt_record(&store->ring, pos);
+
+        if (rec->seq > upto) {
+            break;
+        }
+
+        seq = rec->seq;
+        pos = ngx_http_rt_record_next(rec, pos);
     }
+
+    if (n == 0) {
+        return 0;
+    }
+
+    t->deleted = seq;
+    t->floor = seq;
+    __atomic_store_n(&t->first, pos, __ATOMIC_RELEASE);
+
+    for (pos = first, i = 0; i < n; i++) {
+        rec = ngx_http_rt_record(&store->ring, pos);
+        rec->flags |= NGX_HTTP_RT_RECORD_DELETED;
+        pos = ngx_http_rt_record_next(rec, pos);
+    }
+
+    return seq < upto && t->first;
 }
 
 

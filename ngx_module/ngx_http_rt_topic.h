@@ -95,7 +95,7 @@ typedef struct {
 } ngx_http_rt_history_t;
 
 
-/* records that a reader who may have all goes back under the mutex */
+/* records that are looked at, or deleted, under the mutex at a time */
 #define NGX_HTTP_RT_TOPIC_STEPS    1024
 
 
@@ -119,7 +119,8 @@ ngx_http_rt_cell_t *ngx_http_rt_topic_find(ngx_http_rt_store_t *store,
     const u_char *name, size_t len, uint32_t hash);
 void ngx_http_rt_topic_stat(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t *cell, ngx_http_rt_topic_stat_t *stat);
-void ngx_http_rt_topic_delete(ngx_http_rt_cell_t *cell);
+int ngx_http_rt_topic_delete(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell, uint64_t upto);
 
 void ngx_http_rt_topic_start(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t *cell, uint32_t hash, uint64_t seq,

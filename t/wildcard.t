@@ -76,4 +76,26 @@ $rt->publish('m/x', $_) for 1 .. 3;
 ok($c->wait_data('3'), 'overlapping patterns');
 is_deeply([ $c->data ], [ 1, 2, 3 ], 'each message once');
 
+# what was deleted stays so, also when the index has given the topic up
+
+$rt = RT->new(zone => 'main 1m index=16k', http => <<'EOF_H');
+    realtime_history count=100000;
+EOF_H
+my $live = $rt->stream('/sub/**');
+my $first = $rt->publish_id('kept', 'x');
+$rt->publish('secret', $_) for 1 .. 1500;
+ok($live->wait_items(1501), 'a live one has them');
+is($rt->request('DELETE', '/pub/secret')->status, 204, 'deleted');
+$rt->publish("other/$_", 'x') for 1 .. 100;
+$live->close;
+ok(wait_for(sub { $rt->get('/pub/secret')->status == 404 }), 'and forgotten');
+
+for my $id ('earliest', epoch($first) . '-0') {
+    my $list = $rt->poll_now('/sub/**', $id)->json;
+    is(scalar(grep { ($_->{topic} // '') eq 'secret' } @$list), 0,
+       "$id: none of it");
+    is(scalar(grep { ($_->{topic} // '') =~ /other/ } @$list), 100,
+       "$id: but the rest");
+}
+
 RT->end;

@@ -303,7 +303,8 @@ run(world_t *w, op_t *op)
         cell = find(w, op->topic);
 
         if (cell) {
-            ngx_http_rt_topic_delete(cell);
+            (void) ngx_http_rt_topic_delete(&w->store, cell,
+                                            cell->topic.seq);
         }
     }
 }

@@ -318,7 +318,8 @@ run(world_t *w, op_t *op)
 
     case DELETE:
         if (cell) {
-            ngx_http_rt_topic_delete(cell);
+            (void) ngx_http_rt_topic_delete(&w->store, cell,
+                                            cell->topic.seq);
         }
 
         break;
@@ -1374,7 +1375,9 @@ check_records(ledger_t *l, world_t *w)
 
         check(pos == e->pos);
         check(rec.size == e->size);
-        check(rec.flags == (e->m.binary ? NGX_HTTP_RT_RECORD_BINARY : 0));
+        check((rec.flags & ~NGX_HTTP_RT_RECORD_DELETED)
+              == (e->m.binary ? NGX_HTTP_RT_RECORD_BINARY : 0));
+        check(!(rec.flags & NGX_HTTP_RT_RECORD_DELETED) || e->gone);
         check(rec.seq == seq);
         check(rec.time == e->m.time);
         check(rec.ordinal == e->ordinal);
