@@ -29,6 +29,10 @@ typedef struct {
     const u_char  *data;
     uint64_t       blob;             /* where the data is already, or 0 */
 
+    uint64_t       topic_id;         /* set when it is appended, */
+    uint32_t       cell;             /* as are seq and hash */
+    uint32_t       hash;
+
     uint32_t       data_len;
     uint8_t        topic_len;
     uint8_t        event_len;

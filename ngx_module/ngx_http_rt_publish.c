@@ -392,11 +392,12 @@ ngx_http_rt_publish_batch(ngx_http_request_t *r,
 
     last = body->data + body->len;
 
-    for (p = body->data, n = 1; p < last; p++) {
-        n += (*p == LF && p > body->data && p[-1] != LF);
+    for (p = body->data, n = 1; n < NGX_HTTP_RT_BATCH_MAX; p++, n++) {
+        p = memchr(p, LF, last - p);
+        if (p == NULL) {
+            break;
+        }
     }
-
-    n = ngx_min(n, NGX_HTTP_RT_BATCH_MAX);
 
     ctx->messages = ngx_pcalloc(r->pool, n * sizeof(ngx_http_rt_message_t));
     arena = ngx_pnalloc(r->pool, body->len + 1);

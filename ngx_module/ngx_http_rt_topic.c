@@ -18,10 +18,9 @@ static void ngx_http_rt_topic_write(ngx_http_rt_record_t *rec,
     ngx_http_rt_message_t *m);
 static void ngx_http_rt_topic_trim(ngx_http_rt_store_t *store);
 static int ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
-    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t **cell);
+    ngx_http_rt_message_t *messages, size_t n);
 static int ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
-    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t *cell,
-    ngx_http_rt_presence_t *p);
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p);
 static void ngx_http_rt_topic_link(ngx_http_rt_store_t *store);
 
 
@@ -140,29 +139,25 @@ int
 ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p)
 {
-    int                  rc;
-    ngx_http_rt_cell_t  *cell;
+    int  rc;
 
-    rc = ngx_http_rt_topic_room(store, messages, n, &cell);
+    rc = ngx_http_rt_topic_room(store, messages, n);
 
     if (rc != NGX_HTTP_RT_TOPIC_OK) {
         return rc;
     }
 
-    return ngx_http_rt_topic_put(store, messages, n, cell, p);
+    return ngx_http_rt_topic_put(store, messages, n, p);
 }
 
 
-/* the cell is the topic's if there is only one message, or NULL */
-
 static int
 ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
-    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t *cell,
-    ngx_http_rt_presence_t *p)
+    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p)
 {
     size_t                   i, size;
-    uint32_t                 hash;
     uint64_t                 at, pos, seq, interest;
+    ngx_http_rt_cell_t      *cell;
     ngx_http_rt_ring_t      *ring;
     ngx_http_rt_index_t     *index;
     ngx_http_rt_record_t    *rec, *blob;
@@ -176,13 +171,10 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
     /* a batch, or its key, may have needed more cells than there are */
 
-    for (i = 0; i < n && cell == NULL; i++) {
+    for (i = 0; i < n; i++) {
         m = &messages[i];
-        hash = ngx_http_rt_hash(m->topic, m->topic_len);
 
-        if (ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash)
-            == NULL)
-        {
+        if (ngx_http_rt_index_of_topic(index, m->cell, m->topic_id) == NULL) {
             return NGX_HTTP_RT_TOPIC_FULL;
         }
     }
@@ -193,10 +185,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     for (i = 0; i < n; i++) {
         m = &messages[i];
 
-        if (cell == NULL || n > 1) {
-            hash = ngx_http_rt_hash(m->topic, m->topic_len);
-            cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
-        }
+        cell = &index->cells[m->cell];
 
         memset(&of, 0, sizeof(ngx_http_rt_presence_t));
         ngx_http_rt_index_presence(index, cell, &of);
@@ -278,11 +267,14 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
 static int
 ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
-    ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_cell_t **cell)
+    ngx_http_rt_message_t *messages, size_t n)
 {
     size_t                  i, total, missing;
-    uint32_t                hash;
+    ngx_http_rt_cell_t     *cell;
+    ngx_http_rt_index_t    *index;
     ngx_http_rt_message_t  *m;
+
+    index = &store->index;
 
     total = 0;
     missing = 0;
@@ -299,41 +291,48 @@ ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
 
     for (i = 0; i < n; i++) {
         m = &messages[i];
-        hash = ngx_http_rt_hash(m->topic, m->topic_len);
-        *cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
+        m->hash = ngx_http_rt_hash(m->topic, m->topic_len);
+        m->cell = 0;
 
-        if (*cell) {
-            __builtin_prefetch(ngx_http_rt_record(&store->ring,
-                                                  (*cell)->topic.last));
-            ngx_http_rt_index_touch(&store->index, *cell);
+        cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, m->hash);
 
-        } else {
+        if (cell == NULL) {
             missing++;
+            continue;
         }
+
+        __builtin_prefetch(ngx_http_rt_record(&store->ring,
+                                              cell->topic.last));
+
+        ngx_http_rt_index_touch(index, cell);
+
+        m->cell = ngx_http_rt_index_number(index, cell);
+        m->topic_id = cell->id;
     }
 
     for (i = 0; i < n && missing; i++) {
         m = &messages[i];
-        hash = ngx_http_rt_hash(m->topic, m->topic_len);
-        *cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, hash);
 
-        if (*cell) {
+        if (m->cell) {
             continue;
         }
 
-        ngx_http_rt_point("add");
+        cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, m->hash);
 
-        *cell = ngx_http_rt_index_add(&store->index, NGX_HTTP_RT_CELL_TOPIC,
-                                      hash, m->topic, m->topic_len);
-        if (*cell == NULL) {
-            return NGX_HTTP_RT_TOPIC_FULL;
+        if (cell == NULL) {
+            ngx_http_rt_point("add");
+
+            cell = ngx_http_rt_index_add(index, NGX_HTTP_RT_CELL_TOPIC,
+                                         m->hash, m->topic, m->topic_len);
+            if (cell == NULL) {
+                return NGX_HTTP_RT_TOPIC_FULL;
+            }
+
+            ngx_http_rt_point("added");
         }
 
-        ngx_http_rt_point("added");
-    }
-
-    if (n > 1) {
-        *cell = NULL;
+        m->cell = ngx_http_rt_index_number(index, cell);
+        m->topic_id = cell->id;
     }
 
     return NGX_HTTP_RT_TOPIC_OK;
@@ -385,7 +384,7 @@ ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
         return NGX_HTTP_RT_TOPIC_REPLAY;
     }
 
-    rc = ngx_http_rt_topic_room(store, messages, n, &cell);
+    rc = ngx_http_rt_topic_room(store, messages, n);
 
     if (rc != NGX_HTTP_RT_TOPIC_OK) {
         return rc;
@@ -397,7 +396,7 @@ ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
 
     ngx_http_rt_point("key");
 
-    rc = ngx_http_rt_topic_put(store, messages, n, NULL, p);
+    rc = ngx_http_rt_topic_put(store, messages, n, p);
 
     ngx_http_rt_point("keyed");
 
