@@ -295,6 +295,8 @@ typedef struct {
     uint64_t                       seq;     /* the bounds serve up to here */
     uint64_t                       end;     /* of the ring when it came */
     ngx_atomic_uint_t              deletes; /* of the zone when it came */
+    ngx_atomic_uint_t              seen;    /* of these, by the last look */
+    uint64_t                       marked;  /* the last seq it was for */
     ngx_http_rt_bounds_t           bounds;
     ngx_http_rt_history_t          history;
     unsigned                       gaps:1;  /* to be looked for first */

@@ -568,12 +568,13 @@ ngx_http_rt_deliver_next_match(ngx_http_rt_audience_t *a,
         }
 
         if (rec->seq > a->seq
-            && !(rec->flags & NGX_HTTP_RT_RECORD_DELETED)
             && ngx_http_rt_pattern_match(a->name.data, a->name.len, name,
                                          rec->topic_len))
         {
             *pos = a->pos;
-            return NGX_OK;
+
+            return (rec->flags & NGX_HTTP_RT_RECORD_DELETED) ? NGX_DECLINED
+                                                             : NGX_OK;
         }
 
         a->pos += rec->size;

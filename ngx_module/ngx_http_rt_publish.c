@@ -919,6 +919,10 @@ ngx_http_rt_publish_delete(ngx_http_request_t *r, ngx_str_t *topic)
 
         if (cell) {
             upto = upto ? upto : cell->topic.seq;
+
+            /* who sees a mark sees the first, who sees the second the floor */
+
+            zone->sh->deletes++;
             more = ngx_http_rt_topic_delete(store, cell, upto);
             zone->sh->deletes++;
         }

@@ -119,12 +119,27 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
 
         if (rc == NGX_HTTP_RT_RING_OK
             && rec.seq > s->cursor
-            && !(rec.flags & NGX_HTTP_RT_RECORD_DELETED)
             && !(s->pace && rec.next
                  && ngx_http_rt_record_next(&rec, scan->pos) < end)
             && ngx_http_rt_scan_match(s, name, rec.topic_len)
             && !ngx_http_rt_scan_excluded(scan, &rec))
         {
+            if (rec.flags & NGX_HTTP_RT_RECORD_DELETED) {
+
+                if (s->pace == NULL && scan->seen != zone->sh->deletes
+                    && scan->marked < rec.seq)
+                {
+                    /* it may not have been told of this one */
+
+                    scan->marked = rec.seq;
+                    scan->gaps = 1;
+                    return NGX_AGAIN;
+                }
+
+                scan->pos += rec.size;
+                continue;
+            }
+
             if (ngx_http_rt_catchup_early(s, &rec)) {
 
                 /* nor are the later ones quiet yet */
@@ -193,6 +208,8 @@ ngx_http_rt_scan_gaps(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
     scan = s->scan;
     index = &s->zone->sh->store.index;
     cursor = s->cursor;
+
+    scan->seen = s->zone->sh->deletes;
 
     before = scan->bounds;
     ngx_memzero(&scan->bounds, sizeof(ngx_http_rt_bounds_t));
