@@ -101,7 +101,7 @@ static ngx_int_t ngx_http_rt_link_greeted(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
 static void ngx_http_rt_link_answer(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
-static void ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
+static ngx_int_t ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
 static ngx_int_t ngx_http_rt_link_audience(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
@@ -957,8 +957,7 @@ ngx_http_rt_link_take(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
 
     case RT_WIRE_PUBLISH:
     case RT_WIRE_NOTICE:
-        ngx_http_rt_link_publication(link, f);
-        break;
+        return ngx_http_rt_link_publication(link, f);
 
     case RT_WIRE_AUDIENCE:
         return ngx_http_rt_link_audience(link, f);
@@ -1068,7 +1067,9 @@ ngx_http_rt_link_answer(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
 }
 
 
-static void
+/* NGX_ERROR: the daemon has to send it again, to another connection */
+
+static ngx_int_t
 ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f)
 {
@@ -1122,6 +1123,14 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
         } else if (rc == NGX_HTTP_RT_TOPIC_FULL) {
             reason = "no room for the topic";
 
+        } else if (rc == NGX_HTTP_RT_TOPIC_BUSY
+                   && f->type == RT_WIRE_PUBLISH)
+        {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "publication of realtime_worker \"%V\" must wait, "
+                          "the ring is busy", &link->name);
+            return NGX_ERROR;
+
         } else if (rc == NGX_HTTP_RT_TOPIC_BUSY) {
             reason = "the ring is busy";
         }
@@ -1138,6 +1147,8 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
                       "was refused: %s", &link->name, (size_t) m.topic_len,
                       m.topic, reason);
     }
+
+    return NGX_OK;
 }
 
 

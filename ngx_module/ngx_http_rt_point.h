@@ -3,7 +3,8 @@
  * dies if a test wants it to.  Only builds with NGX_HTTP_RT_DIE have them.
  *
  * With RT_DIE=commit:17 in its environment a process kills itself when it
- * comes to the point "commit" for the 17th time.  A name stands in one file.
+ * comes to the point "commit" for the 17th time; with RT_DIE=commit:17:stop it
+ * stops there, until it is told to go on.  A name stands in one file.
  */
 
 #ifndef _NGX_HTTP_RT_POINT_H_INCLUDED_
@@ -20,6 +21,7 @@
 static void
 ngx_http_rt_point(const char *name)
 {
+    char        *end;
     size_t       len;
     const char  *order;
 
@@ -32,8 +34,8 @@ ngx_http_rt_point(const char *name)
         return;
     }
 
-    if (++passed == strtoul(order + len + 1, NULL, 10)) {
-        (void) raise(SIGKILL);
+    if (++passed == strtoul(order + len + 1, &end, 10)) {
+        (void) raise(*end == ':' ? SIGSTOP : SIGKILL);
     }
 }
 

@@ -626,6 +626,10 @@ ngx_http_rt_publish_append(ngx_http_request_t *r,
                       "%s is larger than a quarter of the zone's ring",
                       ctx->batch ? "batch" : "message");
 
+    case NGX_HTTP_RT_TOPIC_BUSY:
+        return ngx_http_rt_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                      "the ring is held by another process, try again");
+
     default: /* NGX_HTTP_RT_TOPIC_FULL */
         return ngx_http_rt_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                       "no room for the topic, all topics have subscribers");

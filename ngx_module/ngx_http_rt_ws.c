@@ -662,6 +662,10 @@ ngx_http_rt_ws_publish(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
         ngx_http_rt_subscriber_close(s, 1009, "message is too large");
         break;
 
+    case NGX_HTTP_RT_TOPIC_BUSY:
+        ngx_http_rt_subscriber_close(s, 1013, "the ring is busy, try again");
+        break;
+
     default: /* NGX_HTTP_RT_TOPIC_FULL */
         ngx_http_rt_subscriber_close(s, 1013, "no room for the topic");
     }

@@ -50,7 +50,7 @@ static void ngx_http_rt_zone_housekeeping(ngx_event_t *ev);
 static void ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone,
     ngx_http_rt_slot_t *slot);
 static void ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_message_t *m);
+    ngx_http_rt_message_t *m, ngx_http_rt_cell_key_t *key);
 static ngx_uint_t ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone,
     ngx_int_t rc, ngx_uint_t *tries);
 
@@ -479,8 +479,8 @@ ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone, ngx_http_rt_slot_t *slot)
 
 /*
  * Appends all or none, once for a key if there is one, and wakes the processes
- * that have subscribers; returns what ngx_http_rt_topic_append() does, but
- * FULL instead of BUSY if the ring has been busy for a tenth of a second.
+ * that have subscribers; returns what ngx_http_rt_topic_append() does, BUSY if
+ * the ring has been busy for a tenth of a second.
  */
 
 ngx_int_t
@@ -502,7 +502,7 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
     }
 
     if (n == 1 && messages->data_len >= NGX_HTTP_RT_BLOB_MIN && zone->slot) {
-        ngx_http_rt_zone_blob(zone, messages);
+        ngx_http_rt_zone_blob(zone, messages, key);
     }
 
     tries = 0;
@@ -526,10 +526,6 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
 
     } while (ngx_http_rt_zone_again(zone, rc, &tries));
 
-    if (rc == NGX_HTTP_RT_TOPIC_BUSY) {
-        rc = NGX_HTTP_RT_TOPIC_FULL;
-    }
-
     if (rc == NGX_HTTP_RT_TOPIC_OK) {
         ngx_http_rt_bell_ring(zone, p);
     }
@@ -538,10 +534,14 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
 }
 
 
-/* copies the data of a large message; if it cannot, append() will */
+/*
+ * Copies the data of a large message; if it cannot, append() will.  Who asks
+ * again with a key that is known shall not push others out of the ring.
+ */
 
 static void
-ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m)
+ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m,
+    ngx_http_rt_cell_key_t *key)
 {
     ngx_int_t             rc;
     ngx_http_rt_store_t  *store;
@@ -550,7 +550,13 @@ ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m)
 
     ngx_http_rt_zone_lock(zone);
 
-    rc = ngx_http_rt_topic_reserve(store, zone->slot - zone->sh->slots, m);
+    rc = NGX_HTTP_RT_TOPIC_REPLAY;
+
+    if (key == NULL
+        || ngx_http_rt_index_find_key(&store->index, key->key) == NULL)
+    {
+        rc = ngx_http_rt_topic_reserve(store, zone->slot - zone->sh->slots, m);
+    }
 
     ngx_http_rt_zone_unlock(zone);
 

@@ -1,6 +1,7 @@
 # A process dies in the middle of an append, at each point that has a name,
 # under load: what was acknowledged stays, what was half done is repaired, and
-# other processes' clients notice nothing.
+# other processes' clients notice nothing.  Then one is stopped, or dies, while
+# it copies a large message into the ring and nobody may pass it.
 #
 # Only the build with sanitizers knows how to die.  RT_SEED repeats the load,
 # RT_DEATHS (3) is how often it dies at each point.
@@ -29,6 +30,7 @@ note "RT_SEED=$seed";
 my @points = (
     [ add => 4 ], [ taken => 4 ], [ hang => 4 ], [ hung => 4 ], [ added => 4 ],
     [ unhang => 4 ], [ unhung => 4 ], [ unlisted => 4 ], [ key => 4 ],
+    [ blob => 5 ], [ copied => 5 ],
     [ evict => 20 ], [ floor => 20 ], [ evicted => 20 ], [ write => 30 ],
     [ written => 30 ], [ commit => 20 ], [ head => 20 ], [ mark => 20 ],
     [ committed => 20 ], [ prev => 20 ], [ next => 20 ], [ last => 20 ],
@@ -51,7 +53,10 @@ my @topics = map { "m/$_" } qw(a b c/1 c/2);
 my ($point, $spared, $gate, $new) = ('', 0, 1, 0);
 my @again;
 
-sub body { return $m->text($m->rand(20) ? $m->rand(300) : $m->rand(8000)) }
+sub body {
+    return $m->text(16_384 + $m->rand(40_000)) if $point =~ /^(?:blob|copied)/;
+    return $m->text($m->rand(20) ? $m->rand(300) : $m->rand(8000));
+}
 
 
 # who asks for a topic that is not there adds it, and removes it again
@@ -82,7 +87,7 @@ sub next_request {
         }
         return $m->repeat($pub);
     }
-    if ($kind < 4) {
+    if ($kind < 4 && $point !~ /^(?:blob|copied)/) {
         my @pubs = map { $m->message($m->pick(@topics), body()) }
             0 .. $m->rand(8);
         return $m->batch('/batch', @pubs);
@@ -133,8 +138,11 @@ for (@points) {
     $spared = ($rt->wait_workers)[-1];
     $_->leave for @publishers;
 
-    my %quiet = map { $_ => $rt->client($_, '/sub/m/a', pid => $spared) }
-        qw(sse websocket stream);
+    my %quiet;
+    for my $t (qw(sse websocket stream)) {
+        $quiet{$t} = eval { $rt->client($t, '/sub/m/a', pid => $spared) }
+            // last;
+    }
     my $before = died();
     $gate = 0;
     ok(wait_for(sub { died() >= $before + $deaths }), "$point: it died")
@@ -143,17 +151,20 @@ for (@points) {
     ok(wait_for(sub { !grep { !$_->idle } @publishers }),
        "$point: publishers are answered");
 
-    # who comes first after a death repairs, and may come to the same point
+    # who comes first after a death repairs, and may come to the same point;
+    # subscribers that come back may take any process to the index's points
 
     died();
     if ($dead{$spared}) {
-        note "$point: the spared one died of a repair";
-        like($point, qr/^(?:head|mark|prev|next|last|first|seq)$/,
-             "$point: is in a repair, too");
+        note "$point: the spared one died, too";
+        like($point, qr/^(?:head|mark|prev|next|last|first|seq|taken
+                         |add(?:ed)?|(?:un)?h[au]ng|unlisted)$/x,
+             "$point: is in a repair, or in a subscription, too");
         $_->close for values %quiet;
         next;
     }
 
+    is(scalar keys %quiet, 3, "$point: there were clients elsewhere");
     my @mine = grep { $_->{topic} eq 'm/a' } @{ $m->{acks} };
     my $last = (sort { $a->{seq} <=> $b->{seq} } @mine)[-1];
     for my $t (sort keys %quiet) {
@@ -238,5 +249,95 @@ ok(wait_for(sub {
     my $s = $rt->status->{zones}{main}{subscribers};
     return !grep { $_ } values %$s;
 }), 'no subscriber is left') or diag show($rt->status);
+
+$rt->finish;
+
+
+# A process stops with its large message half published.  Others publish as far
+# as the ring has room, and then are refused at once; when it goes on, or is
+# dead, they go on.
+
+sub state_of ($pid) {
+    open my $f, '<', "/proc/$pid/stat" or return '';
+    return (<$f> // '') =~ /\) (\S) / ? $1 : '';
+}
+
+
+# whoever connects by chance may come to the stopped one, and wait
+
+sub stop_one ($rt, $topic, $data) {
+    my ($pid, $other) = $rt->wait_workers;
+    my $stopped = $rt->conn(pid => $pid);
+    my $conn = $rt->conn(pid => $other);
+    $stopped->request('POST', "/pub/$topic", [], $data);
+    ok(wait_for(sub { state_of($pid) eq 'T' }), "$topic: it is stopped");
+    return ($pid, $stopped, $conn);
+}
+
+
+# until one is refused, or so many
+
+sub fill ($conn, $topic, $most) {
+    my @acks;
+    while (@acks < $most) {
+        my $data = @acks . ' ' . 'x' x 10_000;
+        my $r = $conn->ask('POST', "/pub/$topic", [], $data);
+        return ($r, @acks) if $r->status != 201;
+        push @acks, { seq => seq($r->json->{id}), data => $data };
+    }
+    return (undef, @acks);
+}
+
+
+my $stop = RT->new(
+    workers => 2, zone => 'main 1m index=256k',
+    main => 'env RT_DIE=copied:1:stop;',
+    http => 'realtime_history count=100000; client_body_buffer_size 64k;',
+);
+$stop->allow(qr/worker process \d+ exited on signal 9/);
+
+my $large = 'large ' . 'y' x 60_000;
+my $sse = $stop->sse('/sub/p', pid => ($stop->wait_workers)[1]);
+my ($pid, $stopped, $conn) = stop_one($stop, 'p', $large);
+
+my ($r, @acks) = fill($conn, 'p', 200);
+is($r && $r->status, 503, 'the ring is full up to what it holds');
+cmp_ok(scalar @acks, '>', 50, 'and no earlier');
+like($r->json->{error}, qr/held by another process/, 'which the answer says');
+is($conn->ask('POST', '/pub/p', [], 'z' x 20_000)->status, 503,
+   'nor is there room for a blob');
+is($conn->ask('GET', '/status')->status, 200, 'all else is served');
+is($conn->ask('POST', '/pub/p', [ 'Content-Type' => 'application/x-ndjson',
+        'Realtime-Batch' => 'on' ], join '', map {
+            '{"data":"' . 'b' x 10_000 . "\"}\n" } 1 .. 3)->status, 503,
+   'a batch is refused as a whole');
+
+kill 'CONT', $pid;
+$r = $stopped->response;
+is($r->status, 201, 'it goes on, and publishes');
+push @acks, { seq => seq(($r->json // {})->{id}), data => $large };
+($r, my @more) = fill($conn, 'p', 200);
+is($r, undef, 'so does the other one, round the ring');
+push @acks, @more;
+ok($sse->wait_data($more[-1]{data}), 'a subscriber has the last one');
+is_deeply([ RT::Follower::check($sse->{items}, $sse->{open_id}, @acks) ], [],
+          'and all the others');
+is(scalar($sse->gaps), 0, 'without a gap') or diag show($sse->gaps);
+
+# it dies, and nobody takes its place
+
+ok($stop->reload, 'reload');
+($pid, $stopped) = stop_one($stop, 'q', $large);
+$stop->write_config(main => '');
+kill 'HUP', $stop->{pid};
+ok(wait_for(sub { $stop->workers == 3 }), 'new ones come');
+$conn = $stop->conn(pid => ($stop->workers)[-1]);
+($r, @acks) = fill($conn, 'q', 200);
+is($r && $r->status, 503, 'it is in the way');
+kill 'KILL', $pid;
+ok(wait_for(sub { !kill 0, $pid }), 'it dies');
+($r, @acks) = fill($conn, 'q', 200);
+is($r, undef, 'and is not in the way any more');
+$stopped->close;
 
 RT->end;
