@@ -34,6 +34,11 @@
 #define NGX_HTTP_RT_BLOB_MIN  (16 * 1024)
 
 
+/* one that has more than this part of the ring behind it would soon be lost, */
+/* and its message with it */
+#define NGX_HTTP_RT_BLOB_OLD  2
+
+
 typedef struct {
     uint64_t                 pos[NGX_HTTP_RT_SLOTS];    /* or 0 */
 } ngx_http_rt_pins_t;

@@ -51,6 +51,8 @@ static void ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone,
     ngx_http_rt_slot_t *slot);
 static void ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone,
     ngx_http_rt_message_t *m, ngx_http_rt_cell_key_t *key);
+static void ngx_http_rt_zone_renew(ngx_http_rt_zone_t *zone,
+    ngx_http_rt_message_t *m);
 static ngx_uint_t ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone,
     ngx_int_t rc, ngx_uint_t *tries);
 
@@ -510,6 +512,8 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
     do {
         ngx_http_rt_zone_lock(zone);
 
+        ngx_http_rt_zone_renew(zone, messages);
+
         rc = key ? ngx_http_rt_topic_append_once(&zone->sh->store, messages, n,
                                                  p, key)
                  : ngx_http_rt_topic_append(&zone->sh->store, messages, n, p);
@@ -563,6 +567,22 @@ ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m,
     if (rc == NGX_HTTP_RT_TOPIC_OK) {
         ngx_http_rt_blob_write(&store->ring, m->blob, m->data, m->data_len);
         ngx_http_rt_point("copied");
+    }
+}
+
+
+/* who was held up while others filled the ring does without its blob */
+
+static void
+ngx_http_rt_zone_renew(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m)
+{
+    ngx_http_rt_ring_t  *ring;
+
+    ring = &zone->sh->store.ring;
+
+    if (m->blob && ring->head - m->blob > ring->size / NGX_HTTP_RT_BLOB_OLD) {
+        m->blob = 0;
+        ngx_http_rt_zone_unpin(zone, zone->slot);
     }
 }
 

@@ -242,16 +242,23 @@ hammer($_) for 2, 4;
     };
     my $held = sub { $conn->ask('GET', '/pub/h')->json->{messages} };
 
-    # who is behind, in the middle of something older
+    # who is behind, in the middle of the one before, and would go on with it
 
     my $old = $rt->publish_id('h', 'old');
     my @behind = map {
         $rt->stream($_, rcvbuf => 4096, several => $_ ne '/sub/h')
     } '/sub/h', '/sub/h,other', '/sub/h*';
     $_->pause for @behind;
-    my @before = map { $post->('h', data('h', $_, 40_000)) } 1 .. 8;
-    my $large = $post->('h', data('h', 9, 150_000));
-    is($held->(), 10, 'all are held');
+    my @before = map { $post->('h', data('h', $_, 100_000 * $_)) } 1, 2;
+    my $large = $post->('h', data('h', 3, 150_000));
+    is($held->(), 4, 'all are held');
+    for my $c (@behind) {
+        $c->resume;
+        ok(wait_for(sub { $c->items && ($c->pause, 1) }),
+           "$c->{uri}: has the first");
+        $held->() for 1, 2;
+        is(scalar(() = $c->items), 1, "$c->{uri}: and not the second");
+    }
 
     my $n = 0;
     while ($held->() && $n < 2000) {
@@ -280,20 +287,21 @@ hammer($_) for 2, 4;
 
     rests($rt, 'a blob is gone');
     $_->resume for @behind;
-    my $last = data('h', 10, 20_000);
+    my $last = data('h', 4, 20_000);
     my $seq = $post->('h', $last);
     for my $c (@behind) {
         ok($c->wait_data($last), "$c->{uri}: behind, has the last one");
         my @h = ((map { { topic => 'h', seq => $before[ $_ - 1 ],
-                          data => data('h', $_, 40_000) } } 1 .. 8),
-                 { topic => 'h', seq => $large, data => data('h', 9, 150_000) },
+                          data => data('h', $_, 100_000 * $_) } } 1, 2),
+                 { topic => 'h', seq => $large, data => data('h', 3, 150_000) },
                  { topic => 'h', seq => $seq, data => $last });
         my @faults = (RT::Follower::check($c->{items}, $c->{open_id}, @h),
                       exact($c->{items}, 'h', @h));
         is(scalar @faults, 0, "$c->{uri}: and is told of the others")
             or diag join "\n", @faults;
         my ($gap) = $c->gaps;
-        is(seq($gap->{to}), $large, "$c->{uri}: up to the large one");
+        is(show(seq($gap->{from}), seq($gap->{to})), "$before[-1] $large",
+           "$c->{uri}: of the large one alone");
         is(scalar($c->gaps), 1, "$c->{uri}: once");
     }
     rests($rt, 'all have it');

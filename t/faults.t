@@ -316,6 +316,12 @@ kill 'CONT', $pid;
 $r = $stopped->response;
 is($r->status, 201, 'it goes on, and publishes');
 push @acks, { seq => seq(($r->json // {})->{id}), data => $large };
+my $before = epoch($sse->{open_id}) . "-$acks[-2]{seq}";
+push @acks, (fill($conn, 'p', 1))[1];
+is(show(map { length($_->{data} // '') }
+        @{ $stop->poll_now('/sub/p', $before)->json // [] }),
+   length($large) . ' ' . length $acks[-1]{data},
+   'which the next one does not push out');
 ($r, my @more) = fill($conn, 'p', 200);
 is($r, undef, 'so does the other one, round the ring');
 push @acks, @more;
