@@ -93,6 +93,20 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
         return rc;
     }
 
+    if (r->discard_body) {
+
+        /*
+         * The rest of it is for the lingering close: nginx would read it, but
+         * then not notice any more that the client leaves.
+         */
+
+        r->discard_body = 0;
+        r->count--;
+
+        r->keepalive = 0;
+        r->lingering_close = 1;
+    }
+
     rc = ngx_http_rt_subscribe_transport(r, &transport);
 
     if (rc == NGX_OK) {

@@ -80,4 +80,22 @@ $_->abort for $s, $one;
 $_->close for $two, $c;
 ok(wait_for(sub { $count->() == 0 }), 'and are gone');
 
+# a body that comes in parts, and a client that goes before it is complete, and
+# one that goes after it
+
+for my $rest ('', '23456', '23456789') {
+    $c = $rt->conn;
+    push $c->{methods}->@*, 'GET';
+    $c->write("GET /sub/same HTTP/1.1\r\nHost: localhost\r\n"
+              . "Accept: application/x-ndjson\r\nContent-Length: 10\r\n"
+              . "Last-Event-ID: earliest\r\n\r\n01");
+    ok(wait_for(sub { $c->{res} && $c->{res}{body} =~ /"m50"/ }), 'a body');
+    is($c->{res}->header('Connection'), 'close', 'no next request');
+    $c->write($rest);
+    $rt->publish('same', "after $rest");
+    ok(wait_for(sub { $c->{res}{body} =~ /"after $rest"/ }), 'is served');
+    $c->close;
+    ok(wait_for(sub { $count->() == 0 }), 'and is gone');
+}
+
 RT->end;
