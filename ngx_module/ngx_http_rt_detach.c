@@ -27,6 +27,7 @@ static void ngx_http_rt_detach_handler(ngx_event_t *ev);
 static void ngx_http_rt_detach_discard(ngx_http_rt_subscriber_t *s);
 static ngx_int_t ngx_http_rt_detach_drain(ngx_connection_t *c);
 static void ngx_http_rt_detach_cleanup(void *data);
+static void ngx_http_rt_detach_reset(ngx_connection_t *c);
 static void ngx_http_rt_detach_linger(ngx_connection_t *c);
 static void ngx_http_rt_detach_lingering(ngx_event_t *rev);
 
@@ -222,23 +223,52 @@ ngx_http_rt_detach_close(ngx_http_rt_subscriber_t *s, ngx_int_t rc)
 
     c = s->connection;
 
-    if (rc != NGX_OK || c->error || c->close) {
-
-#if (NGX_HTTP_SSL)
-        if (c->ssl) {
-            c->ssl->no_send_shutdown = 1;
-        }
-#endif
-
-        ngx_http_close_connection(c);
-        return;
-    }
-
     if (s->timer.timer_set) {
         ngx_del_timer(&s->timer);
     }
 
-    ngx_http_rt_detach_linger(c);
+    if (rc == NGX_OK && !c->error && !c->close) {
+
+        if (s->core_conf->lingering_close == NGX_HTTP_LINGERING_OFF) {
+            ngx_http_close_connection(c);
+            return;
+        }
+
+        ngx_http_rt_detach_linger(c);
+        return;
+    }
+
+    if (c->timedout && s->core_conf->reset_timedout_connection) {
+        ngx_http_rt_detach_reset(c);
+    }
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        c->ssl->no_send_shutdown = 1;
+    }
+#endif
+
+    ngx_http_close_connection(c);
+}
+
+
+/* close() will drop what has not been sent */
+
+static void
+ngx_http_rt_detach_reset(ngx_connection_t *c)
+{
+    struct linger  linger;
+
+    linger.l_onoff = 1;
+    linger.l_linger = 0;
+
+    if (setsockopt(c->fd, SOL_SOCKET, SO_LINGER, (const void *) &linger,
+                   sizeof(struct linger))
+        == -1)
+    {
+        ngx_log_error(NGX_LOG_ALERT, c->log, ngx_socket_errno,
+                      "setsockopt(SO_LINGER) failed");
+    }
 }
 
 

@@ -10,13 +10,32 @@ use Test::More;
 use RT;
 
 
-my $rt = RT->new(tls => 1, http2 => 1, http => <<'EOF_H', server => <<'EOF_S');
+my $rt = RT->new(tls => 1, http2 => 1, listen => 'sndbuf=16k',
+                 http => <<'EOF_H', server => <<'EOF_S');
     limit_conn_zone $binary_remote_addr zone=conns:1m;
     log_format t "$status $request_uri $realtime_transport $realtime_id "
                  "$realtime_messages";
     large_client_header_buffers 4 16k;
+    keepalive_timeout 1h;
 EOF_H
     location = /auth { internal; return 204; }
+    location = /stub { stub_status; }
+    location ~ ^/slow/(.+)$ {
+        realtime_detach on;
+        realtime_subscribe $1;
+        send_timeout 1s;
+        reset_timedout_connection on;
+    }
+    location ~ ^/linger/(.+)$ {
+        realtime_detach on;
+        realtime_subscribe $1;
+        lingering_timeout 1h;
+    }
+    location ~ ^/leave/(.+)$ {
+        realtime_detach on;
+        realtime_subscribe $1;
+        lingering_close off;
+    }
     location ~ ^/off/(.+)$ { realtime_subscribe $1; }
     location ~ ^/on/(.+)$ {
         access_log access.log t;
@@ -36,6 +55,15 @@ sub lines ($tag) {
 
 sub counted ($transport) {
     return $rt->status->{zones}{main}{subscribers}{$transport};
+}
+
+# nginx's connections, with the one that asks
+
+sub active {
+    my $conn = $rt->conn;
+    my $r = $conn->ask('GET', '/stub');
+    $conn->close;
+    return $r->body =~ /^Active connections: (\d+)/ ? $1 : undef;
 }
 
 # the private memory of the process
@@ -103,6 +131,35 @@ for my $n (1 .. 3) {
     is($r->status, 200, "long-poll $n on one connection");
 }
 $poll->close;
+
+# nginx's directives for connections that end
+
+for my $t (qw(sse websocket stream)) {
+    my $c = $rt->client($t, '/slow/s', rcvbuf => 4096);
+    $c->pause;
+    my $sent = 0;
+    ok(wait_for(sub {
+        $rt->publish('s', 'x' x 60_000) if $sent++ < 50;
+        return counted($t) == 0;
+    }), "$t: send_timeout");
+    $c->resume;
+    ok($c->wait_eof, "$t: and the connection is closed");
+    ok($c->{reset}, "$t: by reset_timedout_connection");
+}
+
+for my $tls (0, 1) {
+    my $others = active();
+    my %c = map { $_ => $rt->ws("/$_/l", tls => $tls, mute => 1) }
+        qw(linger leave);
+    is(active(), $others + 2, 'two connections');
+    $_->pause for values %c;
+    $_->send_text("\xff") for values %c;
+    ok(wait_for(sub { active() == $others + 1 }), 'lingering_close off');
+    $c{leave}->close;
+    is(active(), $others + 1, 'lingering_timeout is a long time');
+    $c{linger}->close;
+    ok(wait_for(sub { active() == $others }), 'and ends with the connection');
+}
 
 # what it is for; a sanitizer has memory of its own
 
