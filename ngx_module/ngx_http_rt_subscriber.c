@@ -740,7 +740,9 @@ ngx_http_rt_subscriber_write(ngx_http_rt_subscriber_t *s)
 
     rc = ngx_http_rt_subscriber_flush(s);
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR
+        || ngx_handle_write_event(wev, s->core_conf->send_lowat) != NGX_OK)
+    {
         ngx_http_rt_subscriber_end(s, NGX_ERROR);
         return;
     }
@@ -749,11 +751,6 @@ ngx_http_rt_subscriber_write(ngx_http_rt_subscriber_t *s)
         /* as nginx does it: the time is between two writes */
 
         ngx_add_timer(wev, s->core_conf->send_timeout);
-
-        if (ngx_handle_write_event(wev, s->core_conf->send_lowat) != NGX_OK) {
-            ngx_http_rt_subscriber_end(s, NGX_ERROR);
-        }
-
         return;
     }
 
