@@ -154,7 +154,10 @@ for (@points) {
     # who comes first after a death repairs, and may come to the same point;
     # subscribers that come back may take any process to the index's points
 
-    died();
+    wait_for(sub {
+        died();
+        return $dead{$spared} || !grep { $_->ended } values %quiet;
+    });
     if ($dead{$spared}) {
         note "$point: the spared one died, too";
         like($point, qr/^(?:head|mark|prev|next|last|first|seq|taken
