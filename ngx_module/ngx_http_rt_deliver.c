@@ -26,8 +26,13 @@
 /* subscribers served between two looks at the clock */
 #define NGX_HTTP_RT_DELIVER_CLOCK  16
 
+/* records taken at a time */
+#define NGX_HTTP_RT_DELIVER_AHEAD  16
+
 
 static ngx_int_t ngx_http_rt_deliver_walk(ngx_http_rt_zone_t *zone);
+static int ngx_http_rt_deliver_record(ngx_http_rt_zone_t *zone,
+    ngx_http_rt_record_t *rec, uint64_t pos);
 static void ngx_http_rt_deliver_lapped(ngx_http_rt_zone_t *zone);
 static void ngx_http_rt_deliver_deleted(ngx_http_rt_zone_t *zone);
 static void ngx_http_rt_deliver_news(ngx_http_rt_audience_t *a, void *data);
@@ -35,7 +40,9 @@ static ngx_int_t ngx_http_rt_deliver_dirty(ngx_http_rt_zone_t *zone,
     uint64_t deadline);
 static ngx_int_t ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a,
     uint64_t deadline);
-static void ngx_http_rt_deliver_prefetch(ngx_http_rt_audience_t *a);
+static void ngx_http_rt_deliver_prefetch(ngx_queue_t *q);
+static void ngx_http_rt_deliver_prefetch_connection(ngx_http_rt_audience_t *a,
+    ngx_queue_t *q);
 static ngx_int_t ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a);
 static void ngx_http_rt_deliver_buffers(ngx_http_rt_audience_t *a,
     size_t size);
@@ -108,18 +115,19 @@ ngx_http_rt_deliver(ngx_event_t *ev)
 }
 
 
-/* returns whether there is more to walk */
+/*
+ * Returns whether there is more to walk.  A few records are taken at a time, so
+ * that what one of them needs is fetched while another is looked at.
+ */
 
 static ngx_int_t
 ngx_http_rt_deliver_walk(ngx_http_rt_zone_t *zone)
 {
     int                      rc;
-    u_char                   name[NGX_HTTP_RT_TOPIC_MAX];
-    uint64_t                 head;
-    ngx_uint_t               n;
+    uint64_t                 pos, head, at[NGX_HTTP_RT_DELIVER_AHEAD];
+    ngx_uint_t               i, n, walked;
     ngx_http_rt_ring_t      *ring;
-    ngx_http_rt_news_t       news;
-    ngx_http_rt_record_t     rec;
+    ngx_http_rt_record_t     recs[NGX_HTTP_RT_DELIVER_AHEAD];
     ngx_http_rt_audience_t  *a;
 
     if (zone->nsubscribers == 0) {
@@ -129,17 +137,47 @@ ngx_http_rt_deliver_walk(ngx_http_rt_zone_t *zone)
     ring = &zone->sh->store.ring;
     head = ngx_http_rt_ring_head(ring);
 
-    for (n = 0; n < NGX_HTTP_RT_WALK; n++) {
+    for (walked = 0; walked < NGX_HTTP_RT_WALK; walked += n) {
 
-        rc = ngx_http_rt_ring_scan(ring, &zone->pos, head, &rec);
+        rc = NGX_HTTP_RT_RING_OK;
+        pos = zone->pos;
 
-        if (rc == NGX_HTTP_RT_RING_END) {
-            return 0;
+        for (n = 0; n < NGX_HTTP_RT_DELIVER_AHEAD; n++) {
+
+            rc = ngx_http_rt_ring_scan(ring, &pos, head, &recs[n]);
+
+            if (rc != NGX_HTTP_RT_RING_OK) {
+                break;
+            }
+
+            __builtin_prefetch(&zone->buckets[recs[n].hash
+                                              & (zone->nbuckets - 1)]);
+
+            at[n] = pos;
+            pos += recs[n].size;
         }
 
-        if (rc == NGX_HTTP_RT_RING_OK && (rec.interest & zone->bit)) {
-            rc = ngx_http_rt_ring_copy(ring, zone->pos, 0, name,
-                                       rec.topic_len);
+        /* there may be none at all, and only clients with commands */
+
+        for (i = 0; i < n && zone->nbuckets; i++) {
+            a = zone->buckets[recs[i].hash & (zone->nbuckets - 1)];
+
+            __builtin_prefetch(a);
+            __builtin_prefetch((u_char *) a + 64);
+        }
+
+        for (i = 0; i < n; i++) {
+
+            if ((recs[i].interest & zone->bit)
+                && ngx_http_rt_deliver_record(zone, &recs[i], at[i])
+                   == NGX_HTTP_RT_RING_LAPPED)
+            {
+                ngx_http_rt_deliver_lapped(zone);
+                return 0;
+            }
+
+            zone->seq = recs[i].seq;
+            zone->pos = at[i] + recs[i].size;
         }
 
         if (rc == NGX_HTTP_RT_RING_LAPPED) {
@@ -147,26 +185,45 @@ ngx_http_rt_deliver_walk(ngx_http_rt_zone_t *zone)
             return 0;
         }
 
-        if (rec.interest & zone->bit) {
-            news.seq = rec.seq;
-            news.fresh = rec.seq;
-            news.pos = zone->pos;
-            news.end = zone->pos + rec.size;
-
-            a = ngx_http_rt_audience_find(zone, name, &rec);
-            if (a) {
-                ngx_http_rt_deliver_news(a, &news);
-            }
-
-            ngx_http_rt_audience_matches(zone, name, rec.topic_len,
-                                         ngx_http_rt_deliver_news, &news);
+        if (rc == NGX_HTTP_RT_RING_END) {
+            zone->pos = pos;
+            return 0;
         }
-
-        zone->seq = rec.seq;
-        zone->pos += rec.size;
     }
 
     return 1;
+}
+
+
+static int
+ngx_http_rt_deliver_record(ngx_http_rt_zone_t *zone, ngx_http_rt_record_t *rec,
+    uint64_t pos)
+{
+    u_char                   name[NGX_HTTP_RT_TOPIC_MAX];
+    ngx_http_rt_news_t       news;
+    ngx_http_rt_audience_t  *a;
+
+    if (ngx_http_rt_ring_copy(&zone->sh->store.ring, pos, 0, name,
+                              rec->topic_len)
+        != NGX_HTTP_RT_RING_OK)
+    {
+        return NGX_HTTP_RT_RING_LAPPED;
+    }
+
+    news.seq = rec->seq;
+    news.fresh = rec->seq;
+    news.pos = pos;
+    news.end = pos + rec->size;
+
+    a = ngx_http_rt_audience_find(zone, name, rec);
+    if (a) {
+        ngx_http_rt_deliver_news(a, &news);
+    }
+
+    ngx_http_rt_audience_matches(zone, name, rec->topic_len,
+                                 ngx_http_rt_deliver_news, &news);
+
+    return NGX_HTTP_RT_RING_OK;
 }
 
 
@@ -268,6 +325,7 @@ ngx_http_rt_deliver_news(ngx_http_rt_audience_t *a, void *data)
     if (!a->dirty) {
         a->dirty = 1;
         ngx_queue_insert_tail(&a->zone->dirty, &a->queue);
+        ngx_http_rt_deliver_prefetch(ngx_queue_head(&a->live));
     }
 }
 
@@ -279,12 +337,22 @@ ngx_http_rt_deliver_dirty(ngx_http_rt_zone_t *zone, uint64_t deadline)
 {
     ngx_int_t                rc;
     ngx_queue_t             *q;
-    ngx_http_rt_audience_t  *a;
+    ngx_http_rt_audience_t  *a, *next;
 
     while (!ngx_queue_empty(&zone->dirty)) {
 
         q = ngx_queue_head(&zone->dirty);
         a = ngx_queue_data(q, ngx_http_rt_audience_t, queue);
+
+        ngx_http_rt_deliver_prefetch_connection(a,
+                                               ngx_queue_head(&a->live));
+
+        if (ngx_queue_next(q) != ngx_queue_sentinel(&zone->dirty)) {
+            next = ngx_queue_data(ngx_queue_next(q), ngx_http_rt_audience_t,
+                                  queue);
+            ngx_http_rt_deliver_prefetch_connection(next,
+                                               ngx_queue_head(&next->live));
+        }
 
         rc = ngx_http_rt_deliver_audience(a, deadline);
 
@@ -344,7 +412,8 @@ ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a, uint64_t deadline)
         q = a->walk;
         a->walk = ngx_queue_next(q);
 
-        ngx_http_rt_deliver_prefetch(a);
+        ngx_http_rt_deliver_prefetch_connection(a, a->walk);
+        ngx_http_rt_deliver_prefetch(ngx_queue_next(a->walk));
 
         ngx_http_rt_deliver_to(ngx_queue_data(q, ngx_http_rt_subscription_t,
                                               queue));
@@ -363,33 +432,40 @@ ngx_http_rt_deliver_audience(ngx_http_rt_audience_t *a, uint64_t deadline)
 
 
 /*
- * A send takes long enough to fetch what the next ones need: the connection of
- * the next subscriber, and the one after that itself, whose hot part lies right
- * before its first subscription.
+ * A send takes long enough to fetch what the next ones need: a subscriber,
+ * whose hot part lies right before its first subscription, and then its
+ * connection.
  */
 
 static void
-ngx_http_rt_deliver_prefetch(ngx_http_rt_audience_t *a)
+ngx_http_rt_deliver_prefetch(ngx_queue_t *q)
 {
-    u_char                      *p;
-    ngx_connection_t            *c;
-    ngx_http_rt_subscription_t  *sub;
+    u_char  *p;
 
-    if (a->walk == ngx_queue_sentinel(&a->live)) {
-        return;
-    }
-
-    sub = ngx_queue_data(a->walk, ngx_http_rt_subscription_t, queue);
-    c = sub->subscriber->connection;
-
-    __builtin_prefetch(c);
-    __builtin_prefetch(&c->sent);
-
-    p = (u_char *) ngx_queue_next(a->walk);
+    p = (u_char *) q;
 
     __builtin_prefetch(p);
     __builtin_prefetch(p - 64);
     __builtin_prefetch(p - 128);
+}
+
+
+static void
+ngx_http_rt_deliver_prefetch_connection(ngx_http_rt_audience_t *a,
+    ngx_queue_t *q)
+{
+    ngx_connection_t            *c;
+    ngx_http_rt_subscription_t  *sub;
+
+    if (q == ngx_queue_sentinel(&a->live)) {
+        return;
+    }
+
+    sub = ngx_queue_data(q, ngx_http_rt_subscription_t, queue);
+    c = sub->subscriber->connection;
+
+    __builtin_prefetch(c);
+    __builtin_prefetch(&c->sent);
 }
 
 

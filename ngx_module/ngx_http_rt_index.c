@@ -176,6 +176,19 @@ ngx_http_rt_index_repair(ngx_http_rt_index_t *index)
 }
 
 
+void
+ngx_http_rt_index_prefetch(ngx_http_rt_index_t *index, uint32_t hash)
+{
+    ngx_http_rt_cell_t  *cell;
+
+    cell = &index->cells[index->buckets[hash & index->mask]];
+
+    __builtin_prefetch(cell);
+    __builtin_prefetch(cell->presence);
+    __builtin_prefetch(cell->name);
+}
+
+
 ngx_http_rt_cell_t *
 ngx_http_rt_index_find(ngx_http_rt_index_t *index, unsigned kind,
     uint32_t hash, const u_char *name, size_t len)
@@ -185,9 +198,6 @@ ngx_http_rt_index_find(ngx_http_rt_index_t *index, unsigned kind,
 
     for (n = index->buckets[hash & index->mask]; n; n = cell->next) {
         cell = &index->cells[n];
-
-        __builtin_prefetch(cell->presence);
-        __builtin_prefetch(cell->name);
 
         if (cell->hash == hash && cell->kind == kind
             && ngx_http_rt_index_named(index, cell, name, len))

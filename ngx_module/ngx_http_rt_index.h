@@ -143,6 +143,9 @@ int ngx_http_rt_index_init(ngx_http_rt_index_t *index, u_char *base,
     size_t size);
 void ngx_http_rt_index_repair(ngx_http_rt_index_t *index);
 
+/* without the mutex: who will look for this hash soon */
+void ngx_http_rt_index_prefetch(ngx_http_rt_index_t *index, uint32_t hash);
+
 ngx_http_rt_cell_t *ngx_http_rt_index_find(ngx_http_rt_index_t *index,
     unsigned kind, uint32_t hash, const u_char *name, size_t len);
 ngx_http_rt_cell_t *ngx_http_rt_index_add(ngx_http_rt_index_t *index,

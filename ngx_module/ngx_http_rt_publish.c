@@ -127,6 +127,7 @@ ngx_http_rt_publish_read(ngx_http_request_t *r, ngx_str_t *topic,
     ngx_int_t                   rc;
     ngx_str_t                  *type;
     ngx_table_elt_t            *h;
+    ngx_http_rt_zone_t         *zone;
     ngx_http_rt_loc_conf_t     *rlcf;
     ngx_http_rt_publish_ctx_t  *ctx;
 
@@ -139,6 +140,11 @@ ngx_http_rt_publish_read(ngx_http_request_t *r, ngx_str_t *topic,
 
     ctx->topic = *topic;
     ctx->wild = wild;
+
+    zone = rlcf->publish_zone->data;
+
+    ngx_http_rt_index_prefetch(&zone->sh->store.index,
+                               ngx_http_rt_hash(topic->data, topic->len));
 
     h = ngx_http_rt_header_find(r, "Realtime-Batch");
 
