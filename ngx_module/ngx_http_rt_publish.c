@@ -841,7 +841,6 @@ ngx_http_rt_publish_tell(ngx_http_request_t *r, ngx_str_t *topic)
     store = &zone->sh->store;
     epoch = store->epoch;
 
-    ngx_memzero(&presence, sizeof(ngx_http_rt_presence_t));
     ngx_memzero(&stat, sizeof(ngx_http_rt_topic_stat_t));
 
     hash = ngx_http_rt_hash(topic->data, topic->len);
@@ -854,10 +853,9 @@ ngx_http_rt_publish_tell(ngx_http_request_t *r, ngx_str_t *topic)
 
     if (cell) {
         ngx_http_rt_topic_stat(store, cell, &stat);
-        ngx_http_rt_index_presence(&store->index, cell, &presence);
     }
 
-    ngx_http_rt_index_patterns(&store->index, topic->data, topic->len,
+    ngx_http_rt_topic_presence(store, cell, topic->data, topic->len,
                                &presence);
 
     ngx_http_rt_zone_unlock(zone);

@@ -187,9 +187,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
         cell = &index->cells[m->cell];
 
-        memset(&of, 0, sizeof(ngx_http_rt_presence_t));
-        ngx_http_rt_index_presence(index, cell, &of);
-        ngx_http_rt_index_patterns(index, m->topic, m->topic_len, &of);
+        ngx_http_rt_topic_presence(store, cell, m->topic, m->topic_len, &of);
 
         p->slots[0] |= of.slots[0];
         p->slots[1] |= of.slots[1];
@@ -466,6 +464,23 @@ ngx_http_rt_topic_find(ngx_http_rt_store_t *store, const u_char *name,
 {
     return ngx_http_rt_index_find(&store->index, NGX_HTTP_RT_CELL_TOPIC, hash,
                                   name, len);
+}
+
+
+/* who subscribes to it, and to patterns it matches; cell: NULL if not known */
+
+void
+ngx_http_rt_topic_presence(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell, const u_char *name, size_t len,
+    ngx_http_rt_presence_t *p)
+{
+    memset(p, 0, sizeof(ngx_http_rt_presence_t));
+
+    if (cell) {
+        ngx_http_rt_index_presence(&store->index, cell, p);
+    }
+
+    ngx_http_rt_index_patterns(&store->index, name, len, p);
 }
 
 

@@ -117,6 +117,9 @@ int ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
 
 ngx_http_rt_cell_t *ngx_http_rt_topic_find(ngx_http_rt_store_t *store,
     const u_char *name, size_t len, uint32_t hash);
+void ngx_http_rt_topic_presence(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell, const u_char *name, size_t len,
+    ngx_http_rt_presence_t *p);
 void ngx_http_rt_topic_stat(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t *cell, ngx_http_rt_topic_stat_t *stat);
 int ngx_http_rt_topic_delete(ngx_http_rt_store_t *store,

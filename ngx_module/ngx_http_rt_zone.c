@@ -663,17 +663,11 @@ ngx_http_rt_zone_watchers(ngx_http_rt_zone_t *zone, const u_char *topic,
     store = &zone->sh->store;
     hash = ngx_http_rt_hash(topic, len);
 
-    ngx_memzero(&p, sizeof(ngx_http_rt_presence_t));
-
     ngx_http_rt_zone_lock(zone);
 
     cell = ngx_http_rt_topic_find(store, topic, len, hash);
 
-    if (cell) {
-        ngx_http_rt_index_presence(&store->index, cell, &p);
-    }
-
-    ngx_http_rt_index_patterns(&store->index, topic, len, &p);
+    ngx_http_rt_topic_presence(store, cell, topic, len, &p);
 
     ngx_http_rt_zone_unlock(zone);
 
