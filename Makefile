@@ -56,6 +56,7 @@ includes :=	-I. -Ingx_module -Iworker -Iworker/engine
 programs :=	$(if $(wildcard worker/main.c),realtimed) \
 		$(if $(wildcard worker/realtimectl.c),realtimectl)
 units :=	$(basename $(notdir $(wildcard t/unit/*.c)))
+unit_hdr :=	$(wildcard t/unit/*.h)
 fuzzers :=	$(basename $(notdir $(wildcard t/fuzz/*.c)))
 
 .DELETE_ON_ERROR:
@@ -231,7 +232,7 @@ incs =		$(includes) $(if $(filter nginx-headers, \
 
 # $(call test_rule,program,source,compiler and flags,libraries)
 define test_rule
-$1:		$2 $(call sources,$2) $(headers) | $(BUILD)/module/Makefile
+$1:		$2 $(call sources,$2) $(headers) $(unit_hdr) | $(BUILD)/module/Makefile
 	@mkdir -p $$(@D)
 	$$(call Q,CC)$3 $$(WARNINGS) $(call incs,$2) -o $$@ $2 $(call sources,$2) \
 		$(call tag,$2,Libs) $4

@@ -1898,20 +1898,7 @@ static world_t   dead, last;
 static ledger_t  heir;
 static unsigned  deaths;
 
-
-/* pointers of a copy */
-
-static void
-move(world_t *w)
-{
-    ngx_http_rt_index_t  *index;
-
-    index = &w->store.index;
-
-    w->store.ring.base = w->ring;
-    index->cells = (ngx_http_rt_cell_t *) w->index;
-    index->buckets = (uint32_t *) &index->cells[index->ncells];
-}
+#include "death.h"
 
 
 /* if it died now */
@@ -1937,91 +1924,11 @@ check_death(void)
 }
 
 
-/*
- * Runs the operation, or a repair, in a process of its own, instruction by
- * instruction, and kills it after so many; returns -1 if that cannot be done.
- */
-
-static int
-trace(int repair, unsigned upto)
-{
-    int    status, rc;
-    pid_t  pid;
-
-    sh->op.done = 0;
-
-    pid = fork();
-
-    if (pid == 0) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
-            _exit(1);
-        }
-
-        raise(SIGSTOP);
-
-        if (repair) {
-            ngx_http_rt_topic_repair(&sh->world.store);
-
-        } else {
-            run(&sh->world, &sh->op);
-        }
-
-        sh->op.done = 1;
-        _exit(0);
-    }
-
-    if (pid == -1) {
-        return -1;
-    }
-
-    rc = waitpid(pid, &status, 0);
-
-    if (rc != pid || !WIFSTOPPED(status)) {
-        return -1;
-    }
-
-    memcpy(&last, &sh->world, sizeof(world_t));
-
-    for (instruction = 1; instruction < upto && !sh->op.done; instruction++) {
-
-        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0
-            || waitpid(pid, &status, 0) != pid)
-        {
-            return -1;
-        }
-
-        check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
-
-        if (memcmp(&last, &sh->world, sizeof(world_t)) != 0) {
-            memcpy(&last, &sh->world, sizeof(world_t));
-            check_death();
-        }
-    }
-
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
-
-    return 0;
-}
-
-
-static uint64_t
-clock_ms(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-
 static void
 test_deaths(void **state)
 {
     unsigned             i, n, upto;
     uint64_t             end, was;
-    cpu_set_t            set;
     static const kind_e  turns[] = {
         PUBLISH, ENTER, FROM, DELETE, ONCE, LEAVE, PUBLISH, ONCE, SWEEP, FROM
     };
@@ -2032,11 +1939,7 @@ test_deaths(void **state)
 
     end = clock_ms() + 4000;
 
-    /* the two of them take turns, so one processor is faster than two */
-
-    CPU_ZERO(&set);
-    CPU_SET(sched_getcpu(), &set);
-    sched_setaffinity(0, sizeof(cpu_set_t), &set);
+    stay_on_processor();
 
     for (i = 0; i < 300 && (i < 20 || clock_ms() < end); i++) {
 
