@@ -4,8 +4,9 @@
  * run() an operation there, and check_death() what would be left.
  */
 
-#ifndef _RT_DEATH_H_INCLUDED_
-#define _RT_DEATH_H_INCLUDED_
+
+#ifndef _DEATH_H_INCLUDED_
+#define _DEATH_H_INCLUDED_
 
 
 static void run(world_t *w, op_t *op);
@@ -119,4 +120,4 @@ stay_on_processor(void)
 }
 
 
-#endif /* _RT_DEATH_H_INCLUDED_ */
+#endif /* _DEATH_H_INCLUDED_ */
