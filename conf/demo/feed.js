@@ -233,11 +233,15 @@ export class EventSourceFeed extends Feed {
             return;
         }
 
+        /* the other feed may be ahead of this one */
+
+        const from = within(before, this.lastId) ? before : this.lastId;
+
         this.attempt++;
         this.disconnect();
         this.skip = new Set([...this.shown].filter((id) =>
-                                                   !within(id, before)));
-        this.connect(before);
+                                                   !within(id, from)));
+        this.connect(from);
     }
 
     /* The browser comes back by itself, unless the answer was an error. */
