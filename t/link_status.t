@@ -15,8 +15,6 @@ my $drain = "realtime_drain 60s;\n";
 my $rt = RT->new(workers => 4, zone => 'main 1m index=16k',
                  http => $drain . $d->worker,
                  server => RT::Daemon::locations());
-$rt->allow(qr/worker process \d+ exited on signal 9/);
-$rt->allow(qr/shared memory zone "main" was locked by/);
 
 my $terms = '{"kind":"english","start":100,"ends_in_ms":600000}';
 
@@ -103,7 +101,7 @@ ok(wait_for(sub {
     my $old = $rt->leaving;
     return $old && $all->{processes} == 4 + $old && $all->{linked} == 4 + $old;
 }, 10), 'old processes count while they are there');
-kill 'KILL', $rt->leaving;
+$rt->kill_hard($rt->leaving);
 all_say('up=1 linked=4 waiting=0 streams=0', 'and not when they were killed');
 $_->close for values %sse;
 

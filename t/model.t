@@ -134,7 +134,7 @@ sub happen ($m, $rt, $did) {
 
     if ($what eq 'kill') {
         my %p = $rt->processes;
-        kill 'KILL', $m->pick(sort keys %p) if %p;
+        $rt->kill_hard($m->pick(sort keys %p)) if %p;
 
     } elsif ($what eq 'reload') {
         return if $rt->leaving || $did->{reload};
@@ -172,8 +172,6 @@ for my $workers (1, 2, 4) {
     my $rt = RT->new(workers => $workers, listen => 'sndbuf=16k',
                      zone => 'main 1m' . ($churn ? ' index=64k' : ''),
                      http => $http, server => $server);
-    $rt->allow(qr/worker process \d+ exited on signal 9/);
-    $rt->allow(qr/shared memory zone "main" was locked by/);
 
     my $m = RT::Model->new($rt, seed => $seed + $workers, churn => $churn);
     views($m);

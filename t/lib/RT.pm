@@ -468,9 +468,20 @@ sub reload ($self, %o) {
 sub quit ($self) { return kill 'QUIT', $self->{pid} }
 
 
+# The master logs each death, and that the zone was held, if the process died
+# holding it.
+
+sub kill_hard ($self, @pids) {
+    for my $pid (@pids) {
+        $self->allow(qr/worker process $pid exited on signal 9/);
+        $self->allow(qr/shared memory zone "main" was locked by $pid$/);
+    }
+    return kill 'KILL', @pids;
+}
+
+
 sub kill_worker ($self, $pid) {
-    $self->allow(qr/worker process \d+ exited on signal 9/);
-    kill 'KILL', $pid;
+    $self->kill_hard($pid);
     return wait_for(sub { !kill 0, $pid });
 }
 
