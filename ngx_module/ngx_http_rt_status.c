@@ -67,10 +67,18 @@ ngx_http_rt_status(ngx_http_request_t *r)
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
 
-        return (rc != NGX_OK) ? rc
-               : ngx_http_rt_answer_error(r, NGX_HTTP_NOT_ALLOWED,
-                                          "the status can only be read");
+        if (ngx_http_rt_header_add(r, "Allow", (u_char *) "GET, HEAD", 9)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_rt_answer_error(r, NGX_HTTP_NOT_ALLOWED,
+                                        "the status can only be read");
     }
 
     rc = ngx_http_discard_request_body(r);

@@ -120,6 +120,9 @@ for my $accept ('application/json', '*/*') {
     $r = $rt->get('/status', Accept => $accept);
     ok($r->json, "$accept: JSON");
 }
+$r = $rt->request('POST', '/status', [], 'x');
+is($r->status, 405, 'POST');
+is($r->header('Allow'), 'GET, HEAD', 'what is allowed');
 my $m = metrics();
 for my $family (qw(realtime_messages_published_total realtime_topics
                    realtime_messages_evicted_total realtime_ring_bytes
