@@ -402,7 +402,7 @@ struct ngx_http_rt_loc_conf_s {
     ngx_uint_t                     origin;
 
     ngx_uint_t                     history_count;
-    time_t                         history_age;
+    ngx_msec_t                     history_age;
     ngx_int_t                      start;
     ngx_uint_t                     slow;
 

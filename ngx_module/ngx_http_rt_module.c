@@ -752,7 +752,7 @@ ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     rlcf->history_count = 100;
-    rlcf->history_age = 3600;
+    rlcf->history_age = 3600 * 1000;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -771,9 +771,9 @@ ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             s.data = value[i].data + 4;
             s.len = value[i].len - 4;
 
-            rlcf->history_age = ngx_parse_time(&s, 1);
+            rlcf->history_age = ngx_parse_time(&s, 0);
 
-            if (rlcf->history_age == (time_t) NGX_ERROR) {
+            if (rlcf->history_age == (ngx_msec_t) NGX_ERROR) {
                 goto invalid;
             }
 
@@ -1106,7 +1106,7 @@ ngx_http_rt_create_loc_conf(ngx_conf_t *cf)
     conf->transports = NGX_CONF_UNSET_PTR;
     conf->origin = NGX_CONF_UNSET_UINT;
     conf->history_count = NGX_CONF_UNSET_UINT;
-    conf->history_age = NGX_CONF_UNSET;
+    conf->history_age = NGX_CONF_UNSET_MSEC;
     conf->start = NGX_CONF_UNSET;
     conf->slow = NGX_CONF_UNSET_UINT;
     conf->keepalive = NGX_CONF_UNSET_MSEC;
@@ -1147,7 +1147,8 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_RT_ORIGIN_SAME);
 
     ngx_conf_merge_uint_value(conf->history_count, prev->history_count, 100);
-    ngx_conf_merge_sec_value(conf->history_age, prev->history_age, 3600);
+    ngx_conf_merge_msec_value(conf->history_age, prev->history_age,
+                              3600 * 1000);
     ngx_conf_merge_value(conf->start, prev->start, 0);
     ngx_conf_merge_uint_value(conf->slow, prev->slow, NGX_HTTP_RT_SLOW_GAP);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);

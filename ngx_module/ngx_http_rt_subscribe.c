@@ -755,7 +755,7 @@ static void
 ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_from_t *from)
 {
-    uint64_t                     seq, pos, least, first;
+    uint64_t                     seq, pos, least, first, now;
     ngx_uint_t                   i, silent;
     ngx_time_t                  *tp;
     ngx_http_rt_ring_t          *ring;
@@ -776,9 +776,10 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
     history.count = s->conf->history_count;
     history.since = 0;
 
-    if (s->conf->history_age < tp->sec) {
-        history.since = (uint64_t) (tp->sec - s->conf->history_age) * 1000
-                        + tp->msec;
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    if (s->conf->history_age < now) {
+        history.since = now - s->conf->history_age;
     }
 
     s->cursor = ring->seq;
