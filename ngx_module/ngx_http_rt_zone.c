@@ -72,6 +72,11 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "empty zone name");
+        return NGX_CONF_ERROR;
+    }
+
     size = ngx_parse_offset(&value[2]);
 
     if (size < NGX_HTTP_RT_ZONE_MIN || size > NGX_HTTP_RT_ZONE_MAX) {

@@ -56,7 +56,7 @@ EOF_H
         realtime_subscribe a b,c $arg_topics d/** zone=other encoded;
     }
     location /b/ {
-        realtime_history age=10s;
+        realtime_history age=1500ms;
         realtime_origin example.com www.example.com;
         realtime_subscribe $arg_t encoded;
     }
@@ -86,6 +86,7 @@ good('locations without any of ours', locations => 0, zone => '');
 bad('a zone that is too small', 'main', zone => 'main 512k');
 bad('a zone without a size', 'realtime_zone', zone => 'main');
 bad('a zone with a bad size', '', zone => 'main x');
+bad('a zone without a name', 'empty zone name', zone => '"" 1m');
 bad('the same zone twice', 'main', zone => [ 'main 1m', 'main 1m' ]);
 bad('an index larger than the zone', '', zone => 'main 1m index=2m');
 bad('a bad index', '', zone => 'main 1m index=x');
