@@ -109,7 +109,7 @@ ngx_http_rt_publish(ngx_http_request_t *r)
 
     if (wild) {
         return ngx_http_rt_answer_error(r, NGX_HTTP_BAD_REQUEST,
-                                   "only batches are taken here");
+                           "topic has a wildcard, only batches are taken");
     }
 
     if (r->method & NGX_HTTP_DELETE) {
@@ -179,7 +179,7 @@ ngx_http_rt_publish_read(ngx_http_request_t *r, ngx_str_t *topic,
 
         return (rc != NGX_OK) ? rc
                : ngx_http_rt_answer_error(r, NGX_HTTP_BAD_REQUEST,
-                                     "only batches are taken here");
+                           "topic has a wildcard, only batches are taken");
 
     } else if (r->headers_in.content_length_n
                > (off_t) rlcf->message_max_size)
