@@ -266,8 +266,12 @@ ngx_http_rt_publish_collect(ngx_http_request_t *r, ngx_str_t *body)
     b = cl->buf;
 
     if (cl->next == NULL && !b->in_file) {
-        body->data = b->pos;
         body->len = b->last - b->pos;
+
+        if (body->len) {
+            body->data = b->pos;
+        }
+
         return NGX_OK;
     }
 

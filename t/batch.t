@@ -134,6 +134,8 @@ is_error(batch('/short', '{"topic":"room/a","data":"x"}',
          413, qr/\w/, 'a line too large');
 is(batch('/short', map { sprintf '{"topic":"room/a","data":"%s"}', 'x' x 100 }
          1 .. 10)->status, 201, 'the limit holds per line');
+is_error(batch('/batch'), 400, qr/empty/, 'no line at all');
+is_error(batch('/batch', ''), 400, qr/empty/, 'an empty line');
 is_error(batch('/large', map {
     sprintf '{"topic":"room/a","data":"%s"}', 'x' x 60_000 } 1 .. 100),
     413, qr/\w/, 'larger than the ring');
