@@ -72,6 +72,8 @@ static void ngx_http_rt_link_connected(ngx_event_t *wev);
 static void ngx_http_rt_link_hello(ngx_http_rt_link_t *link);
 static void ngx_http_rt_link_timer(ngx_event_t *ev);
 static void ngx_http_rt_link_close(ngx_http_rt_link_t *link);
+static void ngx_http_rt_link_complain(ngx_http_rt_link_t *link,
+    ngx_uint_t level, ngx_err_t err, const char *fmt, const char *detail);
 static void ngx_http_rt_link_fail(ngx_http_rt_link_t *link);
 static void ngx_http_rt_link_end_calls(ngx_http_rt_link_t *link);
 
@@ -147,8 +149,6 @@ ngx_http_rt_link_exit_process(ngx_http_rt_link_t *link)
 }
 
 
-/* only the first attempt that fails is worth a line of the log */
-
 static void
 ngx_http_rt_link_connect(ngx_http_rt_link_t *link)
 {
@@ -162,12 +162,20 @@ ngx_http_rt_link_connect(ngx_http_rt_link_t *link)
     pc.socklen = link->addr->socklen;
     pc.name = &link->addr->name;
     pc.get = ngx_event_get_peer;
-    pc.log = link->failures ? &link->quiet : ngx_cycle->log;
+    pc.log = &link->quiet;
     pc.log_error = NGX_ERROR_ERR;
+
+    ngx_set_socket_errno(0);
 
     rc = ngx_event_connect_peer(&pc);
 
     if (rc != NGX_OK && rc != NGX_AGAIN) {
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_rt_link_complain(link, NGX_LOG_ERR, ngx_socket_errno,
+                                      "connect() to \"%V\" failed", NULL);
+        }
+
         ngx_http_rt_link_fail(link);
         return;
     }
@@ -177,7 +185,7 @@ ngx_http_rt_link_connect(ngx_http_rt_link_t *link)
     /* not to be closed when the process is to quit: by exit_process only */
 
     c->data = link;
-    c->log = ngx_cycle->log;
+    c->log = link->failures ? &link->quiet : ngx_cycle->log;
     c->read->log = c->log;
     c->read->channel = 1;
     c->read->handler = ngx_http_rt_link_read;
@@ -215,11 +223,8 @@ ngx_http_rt_link_connected(ngx_event_t *wev)
     }
 
     if (err) {
-        if (link->failures == 0) {
-            ngx_log_error(NGX_LOG_ERR, c->log, err,
-                          "connect() to \"%V\" failed", &link->name);
-        }
-
+        ngx_http_rt_link_complain(link, NGX_LOG_ERR, err,
+                                  "connect() to \"%V\" failed", NULL);
         ngx_http_rt_link_fail(link);
         return;
     }
@@ -306,13 +311,9 @@ ngx_http_rt_link_timer(ngx_event_t *ev)
 
     case NGX_HTTP_RT_LINK_S_CONNECTING:
     case NGX_HTTP_RT_LINK_S_HELLO:
-
-        if (link->failures == 0) {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, NGX_ETIMEDOUT,
-                          "realtime_worker \"%V\" does not answer",
-                          &link->name);
-        }
-
+        ngx_http_rt_link_complain(link, NGX_LOG_ERR, NGX_ETIMEDOUT,
+                                  "realtime_worker \"%V\" does not answer",
+                                  NULL);
         ngx_http_rt_link_fail(link);
         return;
 
@@ -361,6 +362,23 @@ ngx_http_rt_link_close(ngx_http_rt_link_t *link)
     link->confirm = 0;
 
     ngx_http_rt_link_tally(link);
+}
+
+
+/* of what keeps it down, each reason is worth one line, not each attempt */
+
+static void
+ngx_http_rt_link_complain(ngx_http_rt_link_t *link, ngx_uint_t level,
+    ngx_err_t err, const char *fmt, const char *detail)
+{
+    if (link->failures && link->complaint == fmt && link->err == err) {
+        return;
+    }
+
+    link->complaint = fmt;
+    link->err = err;
+
+    ngx_log_error(level, ngx_cycle->log, err, fmt, &link->name, detail);
 }
 
 
@@ -866,9 +884,12 @@ ngx_http_rt_link_read(ngx_event_t *rev)
         }
 
         if (n == NGX_ERROR || n == 0) {
-            ngx_log_error(NGX_LOG_WARN, c->log, 0,
-                          "realtime_worker \"%V\" closed the link",
-                          &link->name);
+            ngx_http_rt_link_complain(link, NGX_LOG_WARN, 0,
+                              (link->state == NGX_HTTP_RT_LINK_S_HELLO)
+                              ? "realtime_worker \"%V\" closed the link "
+                                "without a hello"
+                              : "realtime_worker \"%V\" closed the link",
+                              NULL);
             ngx_http_rt_link_fail(link);
             return;
         }
@@ -911,9 +932,9 @@ ngx_http_rt_link_input(ngx_http_rt_link_t *link)
         }
 
         if (rc == RT_WIRE_ERROR) {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "realtime_worker \"%V\" sent a bad frame: %s",
-                          &link->name, f.error);
+            ngx_http_rt_link_complain(link, NGX_LOG_ERR, 0,
+                              "realtime_worker \"%V\" sent a bad frame: %s",
+                              f.error);
             return NGX_ERROR;
         }
 
@@ -938,9 +959,9 @@ ngx_http_rt_link_take(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
     greeted = (link->state != NGX_HTTP_RT_LINK_S_HELLO);
 
     if (greeted == (f->type == RT_WIRE_HELLO)) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "realtime_worker \"%V\" sent \"%s\" out of turn",
-                      &link->name, rt_wire_type_name(f->type));
+        ngx_http_rt_link_complain(link, NGX_LOG_ERR, 0,
+                            "realtime_worker \"%V\" sent \"%s\" out of turn",
+                            rt_wire_type_name(f->type));
         return NGX_ERROR;
     }
 
@@ -1001,9 +1022,9 @@ ngx_http_rt_link_greeted(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
         || rt_wire_number(f, RT_WIRE_F_INFLIGHT) == 0
         || rt_wire_number(f, RT_WIRE_F_FRAME_MAX) < RT_WIRE_FRAME_MAX_MIN)
     {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "realtime_worker \"%V\" said an impossible hello",
-                      &link->name);
+        ngx_http_rt_link_complain(link, NGX_LOG_ERR, 0,
+                            "realtime_worker \"%V\" said an impossible hello",
+                            NULL);
         return NGX_ERROR;
     }
 
@@ -1021,6 +1042,9 @@ ngx_http_rt_link_greeted(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
     }
 
     link->failures = 0;
+    link->connection->log = ngx_cycle->log;
+    link->connection->read->log = ngx_cycle->log;
+    link->connection->write->log = ngx_cycle->log;
     link->state = NGX_HTTP_RT_LINK_S_UP;
     ngx_http_rt_link_tally(link);
 

@@ -129,8 +129,10 @@ struct ngx_http_rt_link_s {
     ngx_connection_t              *connection;
     ngx_event_t                    timer;   /* of the state */
     ngx_event_t                    flush;
-    ngx_log_t                      quiet;   /* for attempts, after the first */
+    ngx_log_t                      quiet;   /* of a link that is down */
     ngx_uint_t                     failures;
+    const char                    *complaint; /* the last one, with its errno */
+    ngx_err_t                      err;
     ngx_msec_t                     heard;
 
     ngx_http_rt_link_buf_t         in;

@@ -5,6 +5,7 @@
 use v5.36;
 
 use FindBin;
+use IO::Socket::UNIX;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes;
@@ -59,9 +60,40 @@ $ws->send_text('{"id":1,"command":"bid"}');
 ok(wait_for(sub { grep { $_->{payload} =~ /unavailable/ }
                   $ws->{frames}->@* }), 'its commands are refused');
 
+# Each process logs each reason that keeps the link down, and not each attempt:
+# no socket, then one who closes, then one who speaks something else.
+
+sub attempts ($n, $greeting) {
+    my $s = IO::Socket::UNIX->new(Local => $d->{socket}, Listen => 16)
+        or die "$d->{socket}: $!";
+    $s->blocking(0);
+    ok(wait_for(sub {
+        my $c = $s->accept or return;
+        syswrite $c, $greeting;
+        return --$n <= 0;
+    }), 'it tries again');
+    close $s;
+    unlink $d->{socket};
+}
+
+attempts(10, '');
+attempts(10, "220 mail.example.com ESMTP\r\n");
+
 $d->start;
 ok(up(), 'the link comes up by itself');
 is(post('/auction/a/create', $terms)->status, 201, 'and works');
+
+for (
+    [ qr/\[error\].* connect\(\) to "\S+" failed \(2: /, 'no socket' ],
+    [ qr/\[warn\].* closed the link without a hello/, 'closed' ],
+    [ qr/\[error\].* sent a bad frame: /, 'another protocol' ],
+    [ qr/\[notice\].* is back/, 'back' ],
+) {
+    my ($re, $name) = @$_;
+    my @lines = grep { $_ =~ $re } split /\n/, $rt->log;
+    cmp_ok(scalar @lines, '>=', 2, "$name: is logged");
+    cmp_ok(scalar @lines, '<=', 6, "$name: not each time") or diag $lines[-1];
+}
 
 
 # stopped: no answer in time
