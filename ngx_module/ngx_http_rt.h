@@ -603,6 +603,7 @@ void ngx_http_rt_detach_close(ngx_http_rt_subscriber_t *s, ngx_int_t rc);
 
 /* ngx_http_rt_answer.c */
 
+ngx_int_t ngx_http_rt_answer_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_rt_answer(ngx_http_request_t *r, ngx_uint_t status,
     u_char *json, size_t len);
 ngx_int_t ngx_http_rt_answer_text(ngx_http_request_t *r, ngx_uint_t status,

@@ -1,5 +1,6 @@
 /*
- * Answers in JSON, and headers of requests and answers.
+ * Answers in JSON, nginx's own 413 to a publisher among them, and headers of
+ * requests and answers.
  */
 
 #include "ngx_http_rt.h"
@@ -7,6 +8,12 @@
 
 
 #define NGX_HTTP_RT_ANSWER_ERROR  512
+
+
+static ngx_int_t ngx_http_rt_answer_header_filter(ngx_http_request_t *r);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 /* json is in the request's pool, or static */
@@ -98,6 +105,48 @@ ngx_http_rt_answer_error(ngx_http_request_t *r, ngx_uint_t status,
     p = ngx_cpymem(p, "\"}", 2);
 
     return ngx_http_rt_answer(r, status, json, p - json);
+}
+
+
+ngx_int_t
+ngx_http_rt_answer_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_rt_answer_header_filter;
+
+    return NGX_OK;
+}
+
+
+/*
+ * nginx refuses a body beyond client_max_body_size before we are asked, or
+ * while it reads it for us; its answer is ours here, instead of its page.
+ */
+
+static ngx_int_t
+ngx_http_rt_answer_header_filter(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (rlcf->publish == NULL || r != r->main
+        || r->err_status != NGX_HTTP_REQUEST_ENTITY_TOO_LARGE)
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    r->err_status = 0;
+
+    rc = ngx_http_rt_answer_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                  "body is larger than client_max_body_size");
+
+    /* the page stays where it is */
+
+    r->header_only = 1;
+
+    return rc;
 }
 
 

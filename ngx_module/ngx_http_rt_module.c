@@ -244,7 +244,7 @@ static ngx_command_t  ngx_http_rt_commands[] = {
 
 static ngx_http_module_t  ngx_http_rt_module_ctx = {
     ngx_http_rt_add_variables,             /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_rt_answer_init,               /* postconfiguration */
 
     ngx_http_rt_create_main_conf,          /* create main configuration */
     ngx_http_rt_init_main_conf,            /* init main configuration */

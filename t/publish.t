@@ -24,6 +24,7 @@ my $rt = RT->new(server => <<'EOF_S', http => 'client_max_body_size 2m;');
         realtime_publish $1;
     }
     location ~ ^/hundred/(.+)$ {
+        client_max_body_size 1k;
         realtime_message_max_size 100;
         realtime_publish $1;
     }
@@ -205,6 +206,11 @@ is_error(publish_to('/pub/l', 'x' x 65537), 413, 'default limit is 64k');
 $r = $rt->request('POST', '/hundred/l', [ 'Transfer-Encoding' => 'chunked' ],
                   sprintf "%x\r\n%s\r\n0\r\n\r\n", 500, 'x' x 500);
 is_error($r, 413, 'chunked and too large');
+is_error(publish_to('/hundred/l', 'x' x 2000), 413,
+         'beyond client_max_body_size');
+$r = $rt->request('POST', '/hundred/l', [ 'Transfer-Encoding' => 'chunked' ],
+                  sprintf "%x\r\n%s\r\n0\r\n\r\n", 2000, 'x' x 2000);
+is_error($r, 413, 'chunked and beyond it');
 is_error(publish_to('/large/l', 'x' x 1_500_000), 413,
          'more than a quarter of the ring');
 is(publish_to('/large/l', 'x' x 500_000)->status, 201, 'large');
