@@ -69,14 +69,24 @@ sub signal ($self, $name) { return kill $name, $self->{pid} }
 sub kill ($self) { return $self->stop('KILL') }
 
 
-# the exit status; 0 for none
+# The exit status; 0 for none.  It is told to go on before it is told to end: at
+# its end LeakSanitizer stops it, and a SIGCONT would undo that.
 
 sub stop ($self, $name = 'TERM') {
     my $pid = delete $self->{pid} // return 0;
-    CORE::kill $name, $pid;
     CORE::kill 'CONT', $pid;
+    CORE::kill $name, $pid;
+
+    my $ended = RT::Loop::wait_for(sub {
+        return waitpid($pid, POSIX::WNOHANG()) == $pid;
+    }, 2 * $RT::timeout);
+    my $status = $?;
+    return $name eq 'KILL' ? 0 : $status if $ended;
+
+    Test::More::diag("realtimed hangs at SIG$name");
+    CORE::kill 'KILL', $pid;
     waitpid $pid, 0;
-    return $name eq 'KILL' ? 0 : $?;
+    return $?;
 }
 
 
