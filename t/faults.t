@@ -25,7 +25,9 @@ my $seed = $ENV{RT_SEED} // (time ^ $$ << 8) & 0x7fff_ffff;
 my $deaths = $ENV{RT_DEATHS} // 3;
 note "RT_SEED=$seed";
 
-# in the order of an append; and within how many passages it happens
+# In the order of an append; and within how many passages it happens, but not at
+# the first: who then repairs, or takes a slot over, would die where he begins,
+# and his successor, too, for ever.
 
 my @points = (
     [ add => 4 ], [ taken => 4 ], [ hang => 4 ], [ hung => 4 ], [ added => 4 ],
@@ -133,7 +135,7 @@ for (@points) {
 
     $gate = 1;
     wait_for(sub { !grep { !$_->idle } @publishers });
-    my $times = 1 + $m->rand($most);
+    my $times = 2 + $m->rand($most);
     ok($rt->reload(main => "env RT_DIE=$point:$times;"), "$point: reload");
     $spared = ($rt->wait_workers)[-1];
     $_->leave for @publishers;
@@ -309,6 +311,7 @@ like($r->json->{error}, qr/held by another process/, 'which the answer says');
 is($conn->ask('POST', '/pub/p', [], 'z' x 20_000)->status, 503,
    'nor is there room for a blob');
 is($conn->ask('GET', '/status')->status, 200, 'all else is served');
+
 is($conn->ask('POST', '/pub/p', [ 'Content-Type' => 'application/x-ndjson',
         'Realtime-Batch' => 'on' ], join '', map {
             '{"data":"' . 'b' x 10_000 . "\"}\n" } 1 .. 3)->status, 503,
