@@ -141,6 +141,7 @@ struct ngx_http_rt_zone_s {
     ngx_http_rt_slot_t            *slot;    /* NULL: it has none */
     uint64_t                       bit;     /* of records' interest */
     unsigned                       repaired:1;
+    unsigned                       stuck:1; /* the ring, when we waited */
 
     uint64_t                       pos;     /* how far it has walked */
     uint64_t                       seq;

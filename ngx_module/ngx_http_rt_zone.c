@@ -487,7 +487,8 @@ ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone, ngx_http_rt_slot_t *slot)
 /*
  * Appends all or none, once for a key if there is one, and wakes the processes
  * that have subscribers; returns what ngx_http_rt_topic_append() does, BUSY if
- * the ring has been busy for a tenth of a second.
+ * the ring has been busy for a tenth of a second, or has been so before and
+ * still is.
  */
 
 ngx_int_t
@@ -605,14 +606,23 @@ ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone, ngx_int_t rc,
 
     case NGX_HTTP_RT_TOPIC_BUSY:
 
-        /* it copies, or has died meanwhile */
+        /* it copies, has died meanwhile, or hangs: then waiting is in vain */
+
+        if (ngx_http_rt_zone_reap(zone)) {
+            return 1;
+        }
+
+        if (zone->stuck) {
+            return 0;
+        }
 
         (void) usleep(NGX_HTTP_RT_ZONE_PAUSE);
-        (void) ngx_http_rt_zone_reap(zone);
 
-        return ++*tries < NGX_HTTP_RT_ZONE_TRIES;
+        zone->stuck = (++*tries == NGX_HTTP_RT_ZONE_TRIES);
+        return 1;
 
     default:
+        zone->stuck = 0;
         return 0;
     }
 }
@@ -643,8 +653,7 @@ ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
 
         ngx_http_rt_zone_unlock(zone);
 
-    } while (rc == NGX_HTTP_RT_TOPIC_BUSY
-             && ngx_http_rt_zone_again(zone, rc, &tries));
+    } while (ngx_http_rt_zone_again(zone, rc, &tries));
 
     if (rc == NGX_HTTP_RT_TOPIC_OK) {
         ngx_http_rt_bell_ring(zone, &p);

@@ -280,6 +280,14 @@ sub stop_one ($rt, $topic, $data) {
 }
 
 
+# how often a process has gone to sleep
+
+sub switches ($pid) {
+    open my $f, '<', "/proc/$pid/status" or return;
+    return (map { /^voluntary_ctxt_switches:\s+(\d+)/ } <$f>)[0];
+}
+
+
 # until one is refused, or so many
 
 sub fill ($conn, $topic, $most) {
@@ -304,6 +312,7 @@ my $large = 'large ' . 'y' x 60_000;
 my $sse = $stop->sse('/sub/p', pid => ($stop->wait_workers)[1]);
 my ($pid, $stopped, $conn) = stop_one($stop, 'p', $large);
 
+my ($publisher) = grep { $_ != $pid } $stop->workers;
 my ($r, @acks) = fill($conn, 'p', 200);
 is($r && $r->status, 503, 'the ring is full up to what it holds');
 cmp_ok(scalar @acks, '>', 50, 'and no earlier');
@@ -311,6 +320,11 @@ like($r->json->{error}, qr/held by another process/, 'which the answer says');
 is($conn->ask('POST', '/pub/p', [], 'z' x 20_000)->status, 503,
    'nor is there room for a blob');
 is($conn->ask('GET', '/status')->status, 200, 'all else is served');
+
+my ($waits, @refused) = switches($publisher);
+push @refused, $conn->ask('POST', '/pub/p', [], 'z' x 20_000) for 1 .. 20;
+is((grep { $_->status != 503 } @refused), 0, 'twenty more are refused');
+cmp_ok(switches($publisher) - $waits, '<', 500, 'without waiting again');
 
 is($conn->ask('POST', '/pub/p', [ 'Content-Type' => 'application/x-ndjson',
         'Realtime-Batch' => 'on' ], join '', map {
