@@ -1320,4 +1320,14 @@ ngx_http_rt_exit_process(ngx_cycle_t *cycle)
         ngx_http_rt_subscriber_exit(zones[i]);
         ngx_http_rt_zone_exit_process(zones[i]);
     }
+
+#if (nginx_version < 1025004)
+
+    /* to nginx before it, what a fast stop finds in a drain is a leak */
+
+    if (ngx_terminate) {
+        ngx_exiting = 0;
+    }
+
+#endif
 }

@@ -143,5 +143,18 @@ is($c{websocket}->close_code, 1012, 'quit: 1012');
 my $r = $poll->response(15);
 is($r->body =~ s/\s//gr, '[]', 'quit: the poll has nothing');
 ok(wait_for(sub { $rt->_reaped }, 15), 'nginx ends by itself');
+$rt->finish;
+
+
+# a fast stop in the middle of it: the rest at once
+
+$rt = RT->new(workers => 2, http => 'realtime_drain 60s;');
+%c = map { $_ => $rt->client($_, '/sub/a') } qw(sse websocket stream);
+$rt->quit;
+ok(wait_for(sub { $rt->leaving == 2 }), 'stop: both processes are leaving');
+kill 'TERM', $rt->{pid};
+ok($c{$_}->wait_end(15), "stop: $_ ends") for sort keys %c;
+is($c{websocket}->close_code, 1012, 'stop: 1012');
+ok(wait_for(sub { $rt->_reaped }, 15), 'nginx ends fast');
 
 RT->end;
