@@ -45,7 +45,7 @@ static u_char *ngx_http_rt_encode_ws_json(u_char *p,
     const ngx_http_rt_message_t *m);
 
 static u_char *ngx_http_rt_encode_deflate(u_char *frame, u_char *last,
-    ngx_uint_t small, ngx_int_t level);
+    ngx_uint_t small, ngx_http_rt_deflate_t *deflate);
 
 static u_char *ngx_http_rt_encode_object_sse(u_char *p, const u_char *json,
     size_t len, const char *event, const u_char *id, size_t id_len);
@@ -215,9 +215,9 @@ ngx_http_rt_buffer_add(ngx_http_rt_buffer_t **bp, ngx_http_rt_message_t *m)
     b->last = enc->write(p, m);
     b->messages++;
 
-    if (enc->deflate && (size_t) (b->last - p) >= b->deflate.min) {
+    if (enc->deflate) {
         b->last = ngx_http_rt_encode_deflate(p, b->last, enc->small,
-                                             b->deflate.level);
+                                             &b->deflate);
     }
 
     return NGX_OK;
@@ -415,7 +415,7 @@ ngx_http_rt_encode_ws_json(u_char *p, const ngx_http_rt_message_t *m)
 
 static u_char *
 ngx_http_rt_encode_deflate(u_char *frame, u_char *last, ngx_uint_t small,
-    ngx_int_t level)
+    ngx_http_rt_deflate_t *deflate)
 {
     size_t   len, head;
     u_char  *data;
@@ -425,7 +425,11 @@ ngx_http_rt_encode_deflate(u_char *frame, u_char *last, ngx_uint_t small,
     head = (frame[1] < 126) ? 2 : (frame[1] == 126) ? 4 : 10;
     data = frame + head;
 
-    len = ngx_http_rt_deflate(small, level, data, last - data, last);
+    if ((size_t) (last - data) < deflate->min) {
+        return last;
+    }
+
+    len = ngx_http_rt_deflate(small, deflate->level, data, last - data, last);
 
     if (len == 0) {
         return last;

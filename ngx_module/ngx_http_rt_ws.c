@@ -532,7 +532,7 @@ ngx_http_rt_ws_part(ngx_http_rt_subscriber_t *s)
 
     if (ws->len + parser->len > ws->size) {
         size = ngx_max(2 * ws->size, ws->len + parser->len);
-        size = ngx_min(size, s->conf->message_max_size);
+        size = ngx_min(size, ngx_http_rt_ws_limit(parser));
 
         p = realloc(ws->message, size);
         if (p == NULL) {

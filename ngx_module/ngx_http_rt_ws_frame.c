@@ -306,7 +306,7 @@ ngx_http_rt_ws_announce(ngx_http_rt_ws_parser_t *ws, uint64_t len)
 {
     if (!ngx_http_rt_ws_is_control(ws->frame_opcode)) {
 
-        if (len > ws->max - ws->received) {
+        if (len > ngx_http_rt_ws_limit(ws) - ws->received) {
             return ngx_http_rt_ws_error(ws, NGX_HTTP_RT_WS_TOO_BIG,
                                         "message too big");
         }

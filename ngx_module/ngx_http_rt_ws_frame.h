@@ -73,8 +73,15 @@ typedef struct {
 
 
 /*
- * A message may have max bytes (as sent: compressed ones are counted before
- * they are inflated).  deflate: permessage-deflate has been agreed.
+ * Payload that the message being read may have: data that cannot be compressed
+ * become a little more by it, and how much is up to the client's deflate.
+ */
+#define ngx_http_rt_ws_limit(ws)                                              \
+    ((ws)->compressed ? (ws)->max + (ws)->max / 4 + 16 : (ws)->max)
+
+/*
+ * A message may have max bytes; of a compressed one it is for the inflater to
+ * see.  deflate: permessage-deflate has been agreed.
  */
 void ngx_http_rt_ws_parser_init(ngx_http_rt_ws_parser_t *ws, size_t max,
     unsigned deflate);

@@ -92,19 +92,20 @@ my $enveloped = ws('/sub/a', 'permessage-deflate', envelope => 1,
                    nowait => 1);
 ok(wait_for(sub { $enveloped->status == 101 }), 'with envelopes');
 my $json = join ',', map { "{\"n\":$_}" } 1 .. 500;
-my @sent = ($json, 'short', "caf\xc3\xa9 " x 100, 'x' x 60_000);
+my @sent = ($json, 'short', "caf\xc3\xa9 " x 100, 'x' x 60_000, 'x' x 255,
+            'x' x 256);
 $rt->publish('a', $_) for @sent;
 for my $c (@c) {
-    ok($c->wait_items(4), 'messages come') or diag show(frames($c));
+    ok($c->wait_items(6), 'messages come') or diag show(frames($c));
     my @f = frames($c);
     is_deeply([ map { $_->[0] } @f ], \@sent, 'and inflate');
-    is_deeply([ map { $_->[1] } @f ], [ 4, 0, 4, 4 ],
+    is_deeply([ map { $_->[1] } @f ], [ 4, 0, 4, 4, 0, 4 ],
               'short ones are not compressed');
     my ($first) = $c->{frames}->@*;
     cmp_ok(length $first->{payload}, '<', length($json) / 2, 'it is worth it');
 }
 is_deeply($c[0]{frames}, $c[1]{frames}, 'the same bytes for all');
-ok($plain->wait_items(4), 'who did not ask');
+ok($plain->wait_items(6), 'who did not ask');
 is_deeply([ $plain->data ], \@sent, 'gets it plain');
 ok(wait_for(sub { frames($enveloped) >= 5 }), 'envelopes come');
 my @e = map { json_of($_->[0]) // {} } frames($enveloped);
@@ -162,6 +163,8 @@ my @good = (
     [ 'Huffman only', raw($text, Z_SYNC_FLUSH,
                           -Strategy => Z_HUFFMAN_ONLY), $text ],
     [ 'as large as may be', deflate('x' x 65536), 'x' x 65536 ],
+    [ 'larger than it was', raw('x' x 65536, Z_SYNC_FLUSH,
+                                -Level => Z_NO_COMPRESSION), 'x' x 65536 ],
 );
 {
     my $ws = ws('/room/good');
@@ -185,6 +188,12 @@ my $bomb = deflate("\0" x 10_000_000);
 cmp_ok(length $bomb, '<', 60_000, 'a bomb');
 my %bad = (
     'a bomb' => [ RT::WebSocket::frame(2, $bomb, rsv => 4), 1009 ],
+    'too large before it is inflated' => [
+        RT::WebSocket::frame(2, "\0" x 100_000, rsv => 4), 1009 ],
+    'a little too large, not compressed' => [
+        RT::WebSocket::frame(2, raw('x' x 65537, Z_SYNC_FLUSH,
+                                    -Level => Z_NO_COMPRESSION), rsv => 4),
+        1009 ],
     'a little too large' => [ RT::WebSocket::frame(2, deflate('x' x 65537),
                               rsv => 4), 1009 ],
     'no deflate' => [ RT::WebSocket::frame(1, "\xff" x 20, rsv => 4),

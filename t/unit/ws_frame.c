@@ -161,6 +161,10 @@ static const ws_case_t  cases[] = {
 
     { "as large as allowed", 5, 0, { F(0x81, "Hello") }, "T(Hello)" },
     { "one too large", 4, 0, { G(0x81, "", LEN_ONLY, 5) }, "!1009" },
+    { "compressed ones are for the inflater", 4, 1,
+      { F(0x41, "12345678901234567890"), F(0x80, "1"), F(0x81, "a") },
+      "zT(123456789012345678901)T(a)" },
+    { "but not any", 4, 1, { G(0xc1, "", LEN_ONLY, 22) }, "!1009" },
     { "2^63 - 1", 1000, 0,
       { G(0x81, "", LEN_ONLY, ((size_t) 1 << 63) - 1) }, "!1009" },
     { "in fragments", 5, 0,
