@@ -621,8 +621,13 @@ ngx_int_t ngx_http_rt_header_add(ngx_http_request_t *r, const char *name,
     const u_char *value, size_t len);
 ngx_int_t ngx_http_rt_header_id(ngx_http_request_t *r, uint64_t epoch,
     uint64_t seq);
+ngx_int_t ngx_http_rt_header_subscribed(ngx_http_request_t *r, uint64_t epoch,
+    uint64_t seq);
 ngx_table_elt_t *ngx_http_rt_header_find(ngx_http_request_t *r,
     const char *name);
+ngx_int_t ngx_http_rt_header_list(ngx_http_request_t *r, const char *name,
+    ngx_str_t *list);
+u_char *ngx_http_rt_header_token(ngx_str_t *list, const char *token);
 
 
 /* ngx_http_rt_publish.c */
@@ -645,6 +650,7 @@ extern const ngx_http_rt_protocol_t  ngx_http_rt_poll;
 extern const ngx_http_rt_protocol_t  ngx_http_rt_ws;
 
 ngx_int_t ngx_http_rt_ws_check(ngx_http_request_t *r);
+ngx_int_t ngx_http_rt_ws_headers(ngx_http_request_t *r);
 ngx_uint_t ngx_http_rt_ws_envelope(ngx_http_request_t *r);
 ngx_uint_t ngx_http_rt_ws_deflate(ngx_http_request_t *r);
 

@@ -223,3 +223,94 @@ ngx_http_rt_header_find(ngx_http_request_t *r, const char *name)
 
     return NULL;
 }
+
+
+/* all lines of this name as one list (RFC 9110, 5.3); empty: there is none */
+
+ngx_int_t
+ngx_http_rt_header_list(ngx_http_request_t *r, const char *name,
+    ngx_str_t *list)
+{
+    u_char           *p;
+    size_t            len, name_len;
+    ngx_str_t         line;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    name_len = ngx_strlen(name);
+    ngx_str_null(list);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len != name_len
+                || ngx_strncasecmp(h[i].key.data, (u_char *) name, name_len)
+                   != 0)
+            {
+                continue;
+            }
+
+            if (list->data == NULL) {
+                *list = h[i].value;
+                continue;
+            }
+
+            line = h[i].value;
+            len = list->len + 1 + line.len;
+
+            p = ngx_pnalloc(r->pool, len);
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_memcpy(p, list->data, list->len);
+            p[list->len] = ',';
+            ngx_memcpy(p + list->len + 1, line.data, line.len);
+
+            list->data = p;
+            list->len = len;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* where a list between commas has the token, whatever its case; or NULL */
+
+u_char *
+ngx_http_rt_header_token(ngx_str_t *list, const char *token)
+{
+    u_char  *p, *last, *start;
+    size_t   len;
+
+    len = ngx_strlen(token);
+
+    p = list->data;
+    last = p + list->len;
+
+    while (p < last) {
+
+        if (*p == ' ' || *p == ',' || *p == '\t') {
+            p++;
+            continue;
+        }
+
+        start = p;
+
+        while (p < last && *p != ' ' && *p != ',' && *p != '\t') {
+            p++;
+        }
+
+        if ((size_t) (p - start) == len
+            && ngx_strncasecmp(start, (u_char *) token, len) == 0)
+        {
+            return start;
+        }
+    }
+
+    return NULL;
+}

@@ -250,9 +250,7 @@ ngx_http_rt_pass(ngx_http_request_t *r)
 
     if (!rlcf->pass->has_command) {
 
-        if (ngx_http_rt_header_add(r, "Upgrade", (u_char *) "websocket", 9)
-            != NGX_OK)
-        {
+        if (ngx_http_rt_ws_headers(r) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -326,12 +324,10 @@ ngx_http_rt_pass_query(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
 static ngx_uint_t
 ngx_http_rt_pass_upgrade(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
+    ngx_str_t  upgrade;
 
-    h = ngx_http_rt_header_find(r, "Upgrade");
-
-    return h && h->value.len == 9
-           && ngx_strncasecmp(h->value.data, (u_char *) "websocket", 9) == 0;
+    return ngx_http_rt_header_list(r, "Upgrade", &upgrade) == NGX_OK
+           && ngx_http_rt_header_token(&upgrade, "websocket");
 }
 
 

@@ -31,15 +31,26 @@ const ngx_http_rt_protocol_t  ngx_http_rt_poll = {
 static ngx_int_t
 ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s)
 {
-    unsigned                 seconds;
-    ngx_msec_t               wait;
-    ngx_table_elt_t         *h;
+    unsigned             seconds;
+    ngx_str_t            prefer;
+    ngx_msec_t           wait;
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  type = ngx_string("application/json");
+
+    r = s->request;
+
+    if (r->method == NGX_HTTP_HEAD) {
+        return ngx_http_rt_subscriber_header(s, &type, NULL, 0);
+    }
 
     wait = s->conf->poll_timeout;
 
-    h = ngx_http_rt_header_find(s->request, "Prefer");
+    if (ngx_http_rt_header_list(r, "Prefer", &prefer) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-    if (h && ngx_http_rt_prefer_wait(h->value.data, h->value.len, &seconds)) {
+    if (ngx_http_rt_prefer_wait(prefer.data, prefer.len, &seconds)) {
         wait = ngx_min(wait, (ngx_msec_t) seconds * 1000);
     }
 

@@ -194,11 +194,10 @@ static ngx_int_t
 ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
 {
     int                      n;
-    ngx_str_t                accept;
     ngx_int_t                rc;
+    ngx_str_t                accept, upgrade;
     ngx_uint_t               i, *transports;
     const char              *types[NGX_HTTP_RT_TRANSPORTS];
-    ngx_table_elt_t         *h;
     ngx_http_rt_loc_conf_t  *rlcf;
 
     static const char  *all[] = {
@@ -208,11 +207,13 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     transports = rlcf->transports->elts;
 
-    h = ngx_http_rt_header_find(r, "Upgrade");
-
-    if (h && h->value.len == 9
-        && ngx_strncasecmp(h->value.data, (u_char *) "websocket", 9) == 0)
+    if (ngx_http_rt_header_list(r, "Upgrade", &upgrade) != NGX_OK
+        || ngx_http_rt_header_list(r, "Accept", &accept) != NGX_OK)
     {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_rt_header_token(&upgrade, "websocket")) {
         *transport = NGX_HTTP_RT_WEBSOCKET;
 
         for (i = 0; i < rlcf->transports->nelts; i++) {
@@ -234,15 +235,6 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
         types[i] = all[transports[i]];
     }
 
-    h = ngx_http_rt_header_find(r, "Accept");
-
-    if (h) {
-        accept = h->value;
-
-    } else {
-        ngx_str_null(&accept);
-    }
-
     n = ngx_http_rt_accept_choose(accept.data, accept.len, types,
                                   rlcf->transports->nelts);
 
@@ -254,9 +246,7 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
 
     if (*transport == NGX_HTTP_RT_WEBSOCKET) {
 
-        if (ngx_http_rt_header_add(r, "Upgrade", (u_char *) "websocket", 9)
-            != NGX_OK)
-        {
+        if (ngx_http_rt_ws_headers(r) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 

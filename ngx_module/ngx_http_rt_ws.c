@@ -92,9 +92,13 @@ static u_char  ngx_http_rt_ws_buffer[NGX_HTTP_RT_WS_READ];
 ngx_int_t
 ngx_http_rt_ws_check(ngx_http_request_t *r)
 {
-    u_char            key[20];
-    ngx_str_t         src, dst;
-    ngx_table_elt_t  *h;
+    u_char     key[20];
+    ngx_str_t  connection, version, src, dst;
+
+    if (r->method != NGX_HTTP_GET) {
+        return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                  "a WebSocket handshake is a GET");
+    }
 
     if (r->http_version != NGX_HTTP_VERSION_11) {
         return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
@@ -108,26 +112,32 @@ ngx_http_rt_ws_check(ngx_http_request_t *r)
                                      "a WebSocket handshake has no body");
     }
 
-    h = ngx_http_rt_header_find(r, "Sec-WebSocket-Version");
-
-    if (h == NULL || h->value.len != 2
-        || ngx_strncmp(h->value.data, "13", 2) != 0)
+    if (ngx_http_rt_header_list(r, "Connection", &connection) != NGX_OK
+        || ngx_http_rt_header_list(r, "Sec-WebSocket-Version", &version)
+           != NGX_OK
+        || ngx_http_rt_header_list(r, "Sec-WebSocket-Key", &src) != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_rt_header_token(&connection, "upgrade") == NULL) {
+        return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                  "Connection must name Upgrade");
+    }
+
+    if (version.len != 2 || ngx_strncmp(version.data, "13", 2) != 0) {
         if (ngx_http_rt_header_add(r, "Sec-WebSocket-Version",
                                    (u_char *) "13", 2)
-            != NGX_OK)
+            != NGX_OK
+            || ngx_http_rt_ws_headers(r) != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        return ngx_http_rt_refuse(r, 426,
-                                    "Sec-WebSocket-Version must be 13");
+        return ngx_http_rt_refuse(r, 426, "Sec-WebSocket-Version must be 13");
     }
 
-    h = ngx_http_rt_header_find(r, "Sec-WebSocket-Key");
-
-    if (h && h->value.len == 24) {
-        src = h->value;
+    if (src.len == 24) {
         dst.data = key;
 
         if (ngx_decode_base64(&dst, &src) == NGX_OK && dst.len == 16) {
@@ -140,47 +150,42 @@ ngx_http_rt_ws_check(ngx_http_request_t *r)
 }
 
 
+/* with 426 (RFC 9110, 7.8), but HTTP/2 does not know them (RFC 9113, 8.2.2) */
+
+ngx_int_t
+ngx_http_rt_ws_headers(ngx_http_request_t *r)
+{
+    if (r->http_version >= NGX_HTTP_VERSION_20) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_rt_header_add(r, "Connection", (u_char *) "upgrade", 7)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_rt_header_add(r, "Upgrade", (u_char *) "websocket", 9);
+}
+
+
 /* whether the client offers the subprotocol of the envelope */
 
 ngx_uint_t
 ngx_http_rt_ws_envelope(ngx_http_request_t *r)
 {
-    u_char           *p, *last, *token;
-    size_t            len;
-    ngx_table_elt_t  *h;
+    u_char     *p;
+    ngx_str_t   list;
 
-    h = ngx_http_rt_header_find(r, "Sec-WebSocket-Protocol");
-
-    if (h == NULL) {
+    if (ngx_http_rt_header_list(r, "Sec-WebSocket-Protocol", &list)
+        != NGX_OK)
+    {
         return 0;
     }
 
-    p = h->value.data;
-    last = p + h->value.len;
+    p = ngx_http_rt_header_token(&list, "realtime.json");
 
-    while (p < last) {
-
-        if (*p == ' ' || *p == ',' || *p == '\t') {
-            p++;
-            continue;
-        }
-
-        token = p;
-
-        while (p < last && *p != ' ' && *p != ',' && *p != '\t') {
-            p++;
-        }
-
-        len = p - token;
-
-        if (len == sizeof("realtime.json") - 1
-            && ngx_strncmp(token, "realtime.json", len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
+    return p && ngx_strncmp(p, "realtime.json", 13) == 0;
 }
 
 

@@ -75,8 +75,15 @@ is_transport('/poll-first/a', '*/*', 'poll');
 is_transport('/poll-first/a', 'text/event-stream', 'sse');
 is_transport('/inherited/a', undef, 'stream');
 
-my $r = head('/sub/a', Accept => 'application/json',
+# lines of one name are one list
+
+my $r = head('/sub/a', Accept => 'image/png', Accept => 'application/json',
              'Last-Event-ID' => 'earliest');
+is($r->status, 200, 'Accept in two lines') or diag $r->show;
+like($r->header('Content-Type'), $types{poll}, 'Accept in two lines: poll');
+
+$r = head('/sub/a', Accept => 'application/json',
+          'Last-Event-ID' => 'earliest');
 ok(defined $r->header('Content-Length'), 'a poll has a length');
 $r = head('/sub/a', Accept => 'text/event-stream');
 is($r->header('Content-Length'), undef, 'SSE has none');
@@ -99,6 +106,7 @@ for my $accept ('*/*', 'text/html') {
     $r = head('/ws-only/a', Accept => $accept);
     is($r->status, 426, "WebSocket first, $accept: 426") or diag $r->show;
     like($r->header('Upgrade'), qr/websocket/i, '426 says to what');
+    like($r->header('Connection'), qr/\bupgrade\b/i, 'for this hop');
 }
 for my $method (qw(POST PUT DELETE PATCH)) {
     $r = $rt->request($method, '/sub/a', [], 'x');
@@ -125,8 +133,17 @@ is($rt->ws('/sub/a', handshake => { Upgrade => 'WebSocket' })->status, 101,
    'case of Upgrade');
 is($rt->ws('/sub/a', handshake => { Connection => 'keep-alive, Upgrade' })
        ->status, 101, 'a list in Connection');
+is($rt->ws('/sub/a', handshake => { Connection => [ 'keep-alive', 'Upgrade' ],
+                                    Upgrade => [ 'h2c', 'websocket' ] })
+       ->status, 101, 'lists in lines');
+$ws = $rt->ws('/sub/a', enveloped => 1, handshake => {
+    'Sec-WebSocket-Protocol' => [ 'other', 'realtime.json' ],
+});
+is($ws->header('Sec-WebSocket-Protocol'), 'realtime.json',
+   'subprotocols in two lines');
 
 for (['version 8', { 'Sec-WebSocket-Version' => 8 }],
+     ['version 13 and 8', { 'Sec-WebSocket-Version' => [ 13, 8 ] }],
      ['no version', { 'Sec-WebSocket-Version' => undef }])
 {
     my $ws = $rt->ws('/sub/a', handshake => $_->[1]);
@@ -134,7 +151,10 @@ for (['version 8', { 'Sec-WebSocket-Version' => 8 }],
     is($ws->header('Sec-WebSocket-Version'), 13, "$_->[0]: told which")
         or diag $ws->{res}->show;
 }
-for (['no key', { 'Sec-WebSocket-Key' => undef }],
+for (['no Connection', { Connection => undef }],
+     ['Connection without Upgrade', { Connection => 'keep-alive, x-upgrade' }],
+     ['two keys', { 'Sec-WebSocket-Key' => [ ('A' x 22 . '==') x 2 ] }],
+     ['no key', { 'Sec-WebSocket-Key' => undef }],
      ['a short key', { 'Sec-WebSocket-Key' => 'c2hvcnQ=' }],
      ['a key that is no base64', { 'Sec-WebSocket-Key' => '?' x 24 }])
 {

@@ -12,7 +12,13 @@ if (qx(curl --version) !~ /HTTP2/) {
     plan skip_all => 'curl without HTTP/2';
 }
 
-my $rt = RT->new(workers => 2, http2 => 1, http => 'realtime_drain 1s;');
+my $rt = RT->new(workers => 2, http2 => 1, http => 'realtime_drain 1s;',
+                 server => <<'EOF_S');
+    location ~ ^/socket/(.+)$ {
+        realtime_transports websocket;
+        realtime_subscribe $1;
+    }
+EOF_S
 
 for my $tls (0, 1) {
     my $name = $tls ? 'TLS' : 'prior knowledge';
@@ -82,6 +88,9 @@ my $said = qx(curl -s -o /dev/null -w '%{http_code}' --http2-prior-knowledge \\
               -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \\
               http://127.0.0.1:$rt->{h2_port}/sub/a?last_event_id=bad);
 is($said, 400, 'headers of WebSocket over HTTP/2');
+my $told = $rt->h2('SSE', '/socket/a', headers => [ Accept => '*/*' ]);
+ok($told->wait_eof, 'where only WebSockets are taken');
+is($told->status, 426, 'a status, for Upgrade is malformed in HTTP/2');
 
 # reload ends them cleanly
 

@@ -84,6 +84,8 @@ EOF_S
          ['Prefer: wait=1', '/sub/a', [ Prefer => 'wait=1' ]],
          ['Prefer among others', '/sub/a',
           [ Prefer => 'respond-async, wait=1' ]],
+         ['Prefer in two lines', '/sub/a',
+          [ Prefer => 'respond-async', Prefer => 'wait=1' ]],
          ['Prefer beyond the timeout', '/short/a', [ Prefer => 'wait=600' ]])
     {
         my ($what, $uri, $headers) = @$_;

@@ -21,7 +21,7 @@ my $guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 # Options: envelope (ask for them), enveloped (expect them), protocol, origin,
 # early (bytes after the handshake, in the same write), mute (answers neither
 # ping nor close), those of RT::Conn, and handshake: headers in place of the
-# usual ones (undef: left out).
+# usual ones (undef: left out; an array: a line for each).
 
 sub start ($self, $uri, %o) {
     $uri .= ($uri =~ /\?/ ? '&' : '?') . 'envelope=1' if $o{envelope};
@@ -37,7 +37,11 @@ sub start ($self, $uri, %o) {
         defined $o{origin} ? (Origin => $o{origin}) : (),
         $o{handshake} ? %{ $o{handshake} } : (),
     );
-    my @h = map { defined $h{$_} ? ($_ => $h{$_}) : () } sort keys %h;
+    my @h;
+    for my $name (sort keys %h) {
+        my @lines = ref $h{$name} ? @{ $h{$name} } : $h{$name};
+        push @h, map { $name => $_ } grep { defined } @lines;
+    }
 
     push @{ $self->{methods} }, $o{method} // 'GET';
     $self->write($self->request_bytes($o{method} // 'GET', $uri,
