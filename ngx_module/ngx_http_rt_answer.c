@@ -197,6 +197,24 @@ ngx_http_rt_header_id(ngx_http_request_t *r, uint64_t epoch, uint64_t seq)
 }
 
 
+/* what goes with the answer to a subscriber, of any transport */
+
+ngx_int_t
+ngx_http_rt_header_subscribed(ngx_http_request_t *r, uint64_t epoch,
+    uint64_t seq)
+{
+    if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
+        != NGX_OK
+        || ngx_http_rt_header_add(r, "X-Accel-Buffering", (u_char *) "no", 2)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_rt_header_id(r, epoch, seq);
+}
+
+
 /* the first one of this name */
 
 ngx_table_elt_t *

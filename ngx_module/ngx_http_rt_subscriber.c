@@ -363,12 +363,8 @@ ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
     r->gzip_tested = 1;
     r->gzip_ok = 0;
 
-    if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
-        != NGX_OK
-        || ngx_http_rt_header_add(r, "X-Accel-Buffering", (u_char *) "no", 2)
-           != NGX_OK
-        || ngx_http_rt_header_id(r, s->zone->sh->store.epoch, s->cursor)
-           != NGX_OK)
+    if (ngx_http_rt_header_subscribed(r, s->zone->sh->store.epoch, s->cursor)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }

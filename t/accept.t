@@ -126,6 +126,8 @@ is($ws->header('Sec-WebSocket-Extensions'), undef, 'no extension unasked');
 is($ws->header('Content-Length'), undef, 'no length');
 is($ws->header('Transfer-Encoding'), undef, 'no chunks');
 like($ws->header('Realtime-Last-Id'), qr/^[0-9a-f]+-1$/, 'Realtime-Last-Id');
+is($ws->header('Cache-Control'), 'no-cache', 'Cache-Control');
+is($ws->header('X-Accel-Buffering'), 'no', 'X-Accel-Buffering');
 $ws = $rt->ws('/sub/a', protocol => 'chat');
 is($ws->status, 101, 'another subprotocol is no error');
 is($ws->header('Sec-WebSocket-Protocol'), undef, 'and not agreed to');
