@@ -327,17 +327,13 @@ ngx_http_rt_handler(ngx_http_request_t *r)
         return ngx_http_rt_pass(r);
     }
 
-    if (rlcf->subscribe && (r->method & NGX_HTTP_GET)) {
+    if (rlcf->subscribe && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return ngx_http_rt_subscribe(r);
     }
 
     if (rlcf->publish == NULL) {
         allowed = 0;
-        allow = "GET";
-
-    } else if (rlcf->subscribe) {
-        allowed = NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_DELETE;
-        allow = "GET, POST, PUT, DELETE";
+        allow = "GET, HEAD";
 
     } else {
         allowed = NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT

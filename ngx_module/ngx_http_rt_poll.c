@@ -89,7 +89,7 @@ ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t *b)
 
     rc = ngx_http_send_header(r);
 
-    if (rc == NGX_OK && !r->header_only) {
+    if (rc == NGX_OK) {
         buf->pos = b->pos;
         buf->last = b->last;
         buf->start = b->pos;

@@ -149,6 +149,10 @@ ngx_http_rt_subscriber_open(ngx_http_rt_subscriber_t *s)
         return NGX_DONE;
     }
 
+    if (rc == NGX_DONE) {
+        return NGX_DONE;
+    }
+
     if (rc == NGX_AGAIN && !s->blocked
         && ngx_http_rt_subscriber_block(s) == NGX_ERROR)
     {
@@ -349,7 +353,7 @@ ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
 
     r = s->request;
 
-    if (s->conf->detach) {
+    if (s->conf->detach && r->method != NGX_HTTP_HEAD) {
         r->keepalive = 0;
     }
 
@@ -371,8 +375,16 @@ ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
 
     rc = ngx_http_send_header(r);
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+    if (rc == NGX_ERROR || rc > NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (r->header_only) {
+
+        /* HEAD: where it would have begun */
+
+        ngx_http_rt_subscriber_end(s, NGX_OK);
+        return NGX_DONE;
     }
 
     b = ngx_create_temp_buf(r->pool, len);

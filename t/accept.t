@@ -90,6 +90,29 @@ is($r->header('Content-Length'), undef, 'SSE has none');
 is($r->header('Transfer-Encoding'), 'chunked', 'but chunks');
 
 
+# HEAD is where GET would begin, and holds nothing up
+
+my $head = $rt->conn;
+my $zero = $r->header('Realtime-Last-Id') =~ s/-\d+\z/-0/r;
+for my $type (qw(text/event-stream application/json application/x-ndjson)) {
+    for my $id ('', $zero) {
+        my $r = $head->ask('HEAD', '/sub/a', [ Accept => $type,
+                                               'Last-Event-ID' => $id ]);
+        is($r->status, 200, "HEAD, $type, '$id'") or diag $r->show;
+        is($r->header('Content-Type'), $type, 'its type');
+        is($r->header('Realtime-Last-Id'), $id || $zero =~ s/0\z/1/r,
+           'its position');
+    }
+}
+is($head->ask('HEAD', '/sub/a', [ Accept => 'image/png' ])->status, 406,
+   'HEAD is refused as GET is');
+ok(!$head->eof, 'all on one connection');
+ok(wait_for(sub {
+    !grep { $_ } values $rt->status->{zones}{main}{subscribers}->%*;
+}), 'nobody stays') or diag show($rt->status);
+$head->close;
+
+
 # no
 
 for (['/sub/a', 'image/png'], ['/poll-first/a', 'application/x-ndjson'],
@@ -111,6 +134,7 @@ for my $accept ('*/*', 'text/html') {
 for my $method (qw(POST PUT DELETE PATCH)) {
     $r = $rt->request($method, '/sub/a', [], 'x');
     is($r->status, 405, "$method: 405") or diag $r->show;
+    is($r->header('Allow'), 'GET, HEAD', "$method: Allow");
 }
 
 
@@ -165,6 +189,7 @@ for (['no Connection', { Connection => undef }],
 $ws = $rt->ws('/sub/a', method => 'POST',
               handshake => { 'Content-Length' => 0 });
 like($ws->status, qr/^40[05]$/, 'POST is no handshake');
+is($rt->ws('/sub/a', method => 'HEAD')->status, 400, 'nor is HEAD');
 
 # curl asks for HTTP/2 so; it means nothing here
 
