@@ -476,6 +476,7 @@ ngx_int_t ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
     ngx_http_rt_cell_key_t *key, ngx_http_rt_presence_t *p);
 ngx_int_t ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
     ngx_http_rt_message_t *m, const ngx_http_rt_place_t *place);
+uint64_t ngx_http_rt_now(void);
 uint64_t ngx_http_rt_zone_watchers(ngx_http_rt_zone_t *zone,
     const u_char *topic, size_t len);
 

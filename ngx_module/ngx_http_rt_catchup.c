@@ -385,15 +385,13 @@ ngx_uint_t
 ngx_http_rt_catchup_early(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_record_t *rec)
 {
-    uint64_t     now, due;
-    ngx_time_t  *tp;
+    uint64_t  now, due;
 
     if (s->pace == NULL || !s->pace->debounce) {
         return 0;
     }
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_rt_now();
     due = rec->time + s->pace->interval;
 
     if (due <= now) {

@@ -747,7 +747,6 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
 {
     uint64_t                     seq, pos, least, first, now;
     ngx_uint_t                   i, silent;
-    ngx_time_t                  *tp;
     ngx_http_rt_ring_t          *ring;
     ngx_http_rt_scan_t          *scan;
     ngx_http_rt_store_t         *store;
@@ -761,12 +760,10 @@ ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
     ring = &store->ring;
     scan = s->scan;
 
-    tp = ngx_timeofday();
-
     history.count = s->conf->history_count;
     history.since = 0;
 
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_rt_now();
 
     if (s->conf->history_age < now) {
         history.since = now - s->conf->history_age;

@@ -496,13 +496,11 @@ ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
     ngx_http_rt_message_t *messages, ngx_uint_t n,
     ngx_http_rt_cell_key_t *key, ngx_http_rt_presence_t *p)
 {
-    ngx_int_t    rc;
-    ngx_uint_t   i, tries;
-    uint64_t     now;
-    ngx_time_t  *tp;
+    ngx_int_t   rc;
+    ngx_uint_t  i, tries;
+    uint64_t    now;
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_rt_now();
 
     for (i = 0; i < n; i++) {
         messages[i].time = now;
@@ -593,6 +591,19 @@ ngx_http_rt_zone_renew(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m)
 }
 
 
+/* ms since 1970, the clock of messages */
+
+uint64_t
+ngx_http_rt_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 /* whether what has been refused may succeed now */
 
 static ngx_uint_t
@@ -636,12 +647,9 @@ ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
 {
     ngx_int_t                rc;
     ngx_uint_t               tries;
-    ngx_time_t              *tp;
     ngx_http_rt_presence_t   p;
 
-    tp = ngx_timeofday();
-
-    m->time = (uint64_t) tp->sec * 1000 + tp->msec;
+    m->time = ngx_http_rt_now();
     m->epoch = zone->sh->store.epoch;
 
     tries = 0;
