@@ -35,6 +35,7 @@
 
 #include <ngx_http_rt_pattern.h>
 #include <ngx_http_rt_topic.h>
+#include "roll.h"
 
 
 #define TOPICS       4
@@ -162,7 +163,7 @@ static ledger_t             ledger;
 static seen_t               seen;
 static u_char               data[RING_SIZE];
 
-static uint64_t             seed, numbers, keys;
+static uint64_t             numbers, keys;
 static unsigned             step, instruction;
 static op_t                *doing;
 
@@ -177,17 +178,6 @@ static op_t                *doing;
 
 #define item(l, n)       (&(l)->items[(n) % ITEMS])
 #define entry(l, seq)    (&(l)->entries[(seq) % WINDOW])
-
-
-static uint64_t
-roll(uint64_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-
-    return seed % n;
-}
 
 
 static u_char

@@ -19,6 +19,7 @@
 
 #include <ngx_http_rt_index.h>
 #include <ngx_http_rt_pattern.h>
+#include "roll.h"
 
 
 #define NAMES        96
@@ -64,7 +65,6 @@ static uint64_t             forgotten[NGX_HTTP_RT_FORGOTTEN];
 static uint32_t             nfree;
 static uint64_t             ids, clock, seqs, now;
 
-static uint64_t             seed;
 static unsigned             step;
 static const char          *doing;
 
@@ -75,17 +75,6 @@ static const char          *doing;
             fail_msg("line %d, step %u, %s: %s", __LINE__, step, doing, #c);  \
         }                                                                     \
     } while (0)
-
-
-static uint64_t
-roll(uint64_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-
-    return seed % n;
-}
 
 
 /*

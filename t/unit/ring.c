@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include <ngx_http_rt_ring.h>
+#include "roll.h"
 
 
 #define HEADER       sizeof(ngx_http_rt_record_t)
@@ -53,22 +54,10 @@ typedef struct {
 static u_char           *memory;     /* between two pages that are not ours */
 static size_t            page;
 static log_t             t;
-static uint64_t          seed;
 
 static u_char           *trap_page;
 static int               trapped;
 static void            (*trap_action)(void);
-
-
-static uint64_t
-roll(uint64_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-
-    return seed % n;
-}
 
 
 /* an empty ring at the end of the memory that has grown to "start" already */

@@ -37,6 +37,7 @@
 
 #include <ngx_http_rt_pattern.h>
 #include <ngx_http_rt_topic.h>
+#include "roll.h"
 
 
 #define TOPICS       40
@@ -160,7 +161,7 @@ static u_char               bytes[BYTES];
 static shared_t            *sh;
 static ledger_t             ledger;
 
-static uint64_t             seed, now;
+static uint64_t             now;
 static unsigned             step, instruction;
 static op_t                *doing;
 
@@ -178,17 +179,6 @@ static const char          *kinds[] = {
     } while (0)
 
 #define entry(l, seq)  (&(l)->entries[(seq) % WINDOW])
-
-
-static uint64_t
-roll(uint64_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-
-    return seed % n;
-}
 
 
 /* no two of them share a place among the forgotten */
