@@ -28,6 +28,9 @@
 /* beside the subscriber itself: the pool's own, and small things */
 #define NGX_HTTP_RT_SUBSCRIBER_POOL  128
 
+/* the close code of a process that goes */
+#define NGX_HTTP_RT_GOING  1012
+
 
 static ngx_int_t ngx_http_rt_subscriber_direct(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t *b, u_char *pos);
@@ -613,6 +616,13 @@ ngx_http_rt_subscriber_close(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
         return;
     }
 
+    /* neither the client's own close nor the goodbye of a process */
+
+    if (*reason && code != NGX_HTTP_RT_GOING) {
+        ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
+                      "subscriber closed with %ui: %s", code, reason);
+    }
+
     ngx_http_rt_subscriber_unlive(s);
     ngx_http_rt_pace_cancel(s);
 
@@ -851,7 +861,8 @@ ngx_http_rt_subscriber_timer(ngx_event_t *ev)
             return;
         }
 
-        ngx_http_rt_subscriber_close(s, 1012, "going away, come back");
+        ngx_http_rt_subscriber_close(s, NGX_HTTP_RT_GOING,
+                                     "going away, come back");
         return;
     }
 
@@ -909,7 +920,8 @@ ngx_http_rt_subscriber_exit(ngx_http_rt_zone_t *zone)
         next = ngx_queue_next(q);
         s = ngx_queue_data(q, ngx_http_rt_subscriber_t, queue);
 
-        ngx_http_rt_subscriber_close(s, 1012, "going away, come back");
+        ngx_http_rt_subscriber_close(s, NGX_HTTP_RT_GOING,
+                                     "going away, come back");
     }
 }
 

@@ -489,10 +489,6 @@ ngx_http_rt_ws_input(ngx_http_rt_subscriber_t *s, u_char *pos, u_char *last)
 
         default: /* NGX_HTTP_RT_WS_ERROR */
 
-            ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
-                          "client sent invalid WebSocket data: %s",
-                          ws->parser.reason);
-
             /* it is not listened to any more, and need not answer */
 
             ws->peer_closed = 1;

@@ -90,6 +90,9 @@ for my $try (@tried) {
 }
 is(scalar(grep { !$_->[1]->eof } @tried), 0, 'all connections end');
 
+my @logged = $rt->log =~ /\[info\].*(closed with 100\d: \w.*client: 127)/g;
+is(scalar @logged, scalar @tried, 'each is logged once, with the reason');
+
 # where one may not publish, a broken frame is still a broken frame
 
 for my $case (@bad[0, 2, 6]) {
