@@ -270,6 +270,27 @@ is(decode_json($c->ask('status')->{body})->{replayed}, 0, 'by the snapshot');
 is($c->ask('snapshot')->{status}, 200, 'a snapshot when asked');
 
 
+# a zone that has not confirmed anything before the daemon ends: from where it
+# began, not from the journal's beginning and not from nowhere
+
+$p = $w->connect;
+$p->hello(zone => 'fresh', zone_epoch => 5);
+my @prices;
+for my $signal (qw(TERM KILL)) {
+    $w->stop($signal);
+    $w->start;
+    $c = $w->connect;
+    $c->hello;
+    push @prices, 1250 + 50 * @prices;
+    $c->command('42', 'bid', qq({"amount":$prices[-1]}), user => "u$#prices");
+    $p = $w->connect;
+    $p->hello(zone => 'fresh', zone_epoch => 5);
+    is(join(' ', map { decode_json($_->{body})->{price} }
+                 published($p, scalar @prices)),
+       "@prices", "$signal before anything was confirmed");
+}
+
+
 # a journal is one daemon's; damage is told with file and offset
 
 my $other = worker_link->new(conf => $small, dir => $w->{dir});

@@ -112,6 +112,7 @@ struct rt_sink_s {
     uint64_t             sent_index;
     uint64_t             position;          /* the last one confirmed */
     uint64_t             index;
+    uint64_t             start;             /* an address, if none is */
 
     struct {
         uint64_t         position;

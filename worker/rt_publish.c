@@ -75,7 +75,13 @@ rt_publish_load(rt_link_t *l)
         s->name_len = strlen(name);
         memcpy(s->name, name, s->name_len);
         s->position = position;
-        s->index = index;
+
+        if (position) {
+            s->index = index;
+
+        } else {
+            s->start = index;
+        }
     }
 
     return RT_OK;
@@ -120,9 +126,12 @@ rt_publish_save(rt_link_t *l, rt_uint_t sync)
 
     for (i = 0; i < l->nsinks; i++) {
         s = &l->sinks[i];
+
+        /* nothing is confirmed at 0: where it begins stands behind it */
+
         rt_buf_printf(&b, "%llu %llu %.*s\n", (unsigned long long) s->position,
-                      (unsigned long long) s->index, (int) s->name_len,
-                      s->name);
+                      (unsigned long long) (s->position ? s->index : s->start),
+                      (int) s->name_len, s->name);
     }
 
     if (rt_io_replace(l->dispatch->journal.dir, "zones", b.pos,
@@ -159,6 +168,19 @@ rt_sink_seek(rt_link_t *l, rt_sink_t *s, uint64_t position, uint64_t index)
                "%08u.seg:%u on are no longer kept and were not published",
                (int) s->name_len, s->name, rt_addr_segment(position),
                rt_addr_offset(position));
+    }
+}
+
+
+/* go on after what is confirmed, or where it began if nothing is */
+
+static void
+rt_sink_rewind(rt_link_t *l, rt_sink_t *s)
+{
+    rt_sink_seek(l, s, s->position, s->index);
+
+    if (s->position == 0) {
+        s->cursor = rt_max(s->start, s->cursor);
     }
 }
 
@@ -204,8 +226,8 @@ rt_sink_get(rt_link_t *l, rt_wire_str_t name)
     memcpy(s->name, name.data, name.len);
     s->name_len = name.len;
 
-    rt_sink_seek(l, s, 0, 0);
-    s->cursor = rt_max(l->dispatch->journal.durable_addr, s->cursor);
+    s->start = l->dispatch->journal.durable_addr;
+    rt_sink_rewind(l, s);
 
     l->sinks_changed = 1;
     rt_publish_save(l, 1);
@@ -290,14 +312,14 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
         if (rt_journal_try(&l->dispatch->journal, position, &rec) == RT_ERROR) {
             rt_log(RT_LOG_INFO, 0, "zone \"%.*s\" gave a position that is "
                    "none", (int) name.len, name.data);
-            position = s->position;
-            index = s->index;
+            rt_sink_rewind(l, s);
+
+        } else {
+            rt_sink_seek(l, s, position, index);
         }
 
-        rt_sink_seek(l, s, position, index);
-
-    } else if (s->position) {
-        rt_sink_seek(l, s, s->position, s->index);
+    } else {
+        rt_sink_rewind(l, s);
     }
 
     rt_sink_take(s, c);
@@ -307,7 +329,6 @@ rt_publish_hello(rt_conn_t *c, const rt_wire_frame_t *f)
 void
 rt_publish_detach(rt_conn_t *c)
 {
-    uint32_t    i;
     rt_conn_t  *n;
     rt_link_t  *l;
     rt_sink_t  *s;
@@ -331,19 +352,7 @@ rt_publish_detach(rt_conn_t *c)
         if (n != c && n->sink == s && n->zone_epoch == s->zone_epoch
             && !n->dead && !n->closing)
         {
-
-            /* a zone that never confirmed anything goes on where it began */
-
-            if (s->position) {
-                rt_sink_seek(l, s, s->position, s->index);
-
-            } else if (s->window_first != s->window_next) {
-                i = s->window_first % s->window_size;
-                s->cursor = s->window[i].position;
-                s->sent_position = 0;
-                s->window_first = s->window_next;
-            }
-
+            rt_sink_rewind(l, s);
             rt_sink_take(s, n);
             return;
         }
