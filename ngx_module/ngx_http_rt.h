@@ -27,10 +27,10 @@
 /* topics of one subscriber */
 #define NGX_HTTP_RT_TOPICS_MAX     256
 
-/* what a reader gets at a time, unless one message is larger */
+/* what a reader gets at a time, to the end of the message that reaches it */
 #define NGX_HTTP_RT_BATCH_SIZE     (64 * 1024)
 
-/* what a long-poll gets at most, unless one message is larger */
+/* the same of a long-poll */
 #define NGX_HTTP_RT_POLL_SIZE      (1024 * 1024)
 
 /* how long delivery may keep the event loop to itself */

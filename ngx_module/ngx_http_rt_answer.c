@@ -11,6 +11,8 @@
 
 
 static ngx_int_t ngx_http_rt_answer_header_filter(ngx_http_request_t *r);
+static ngx_table_elt_t *ngx_http_rt_header_next(const char *name,
+    ngx_list_part_t **part, ngx_uint_t *i);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -220,26 +222,13 @@ ngx_http_rt_header_subscribed(ngx_http_request_t *r, uint64_t epoch,
 ngx_table_elt_t *
 ngx_http_rt_header_find(ngx_http_request_t *r, const char *name)
 {
-    size_t            len;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
 
-    len = ngx_strlen(name);
+    i = 0;
+    part = &r->headers_in.headers.part;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.len == len
-                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-            {
-                return &h[i];
-            }
-        }
-    }
-
-    return NULL;
+    return ngx_http_rt_header_next(name, &part, &i);
 }
 
 
@@ -249,51 +238,79 @@ ngx_int_t
 ngx_http_rt_header_list(ngx_http_request_t *r, const char *name,
     ngx_str_t *list)
 {
+    size_t            len;
     u_char           *p;
-    size_t            len, name_len;
-    ngx_str_t         line;
-    ngx_uint_t        i;
+    ngx_uint_t        i, lines;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    name_len = ngx_strlen(name);
     ngx_str_null(list);
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
+    len = 0;
+    lines = 0;
 
-        for (i = 0; i < part->nelts; i++) {
+    i = 0;
+    part = &r->headers_in.headers.part;
+    h = ngx_http_rt_header_next(name, &part, &i);
 
-            if (h[i].key.len != name_len
-                || ngx_strncasecmp(h[i].key.data, (u_char *) name, name_len)
-                   != 0)
-            {
-                continue;
-            }
+    while (h) {
+        *list = h->value;
+        len += h->value.len + 1;
+        lines++;
+        h = ngx_http_rt_header_next(name, &part, &i);
+    }
 
-            if (list->data == NULL) {
-                *list = h[i].value;
-                continue;
-            }
+    if (lines < 2) {
+        return NGX_OK;
+    }
 
-            line = h[i].value;
-            len = list->len + 1 + line.len;
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
 
-            p = ngx_pnalloc(r->pool, len);
-            if (p == NULL) {
-                return NGX_ERROR;
-            }
+    list->data = p;
+    list->len = len - 1;
 
-            ngx_memcpy(p, list->data, list->len);
-            p[list->len] = ',';
-            ngx_memcpy(p + list->len + 1, line.data, line.len);
+    i = 0;
+    part = &r->headers_in.headers.part;
+    h = ngx_http_rt_header_next(name, &part, &i);
 
-            list->data = p;
-            list->len = len;
-        }
+    while (h) {
+        p = ngx_cpymem(p, h->value.data, h->value.len);
+        *p++ = ',';
+        h = ngx_http_rt_header_next(name, &part, &i);
     }
 
     return NGX_OK;
+}
+
+
+/* from *part and *i on, which are moved behind it */
+
+static ngx_table_elt_t *
+ngx_http_rt_header_next(const char *name, ngx_list_part_t **part,
+    ngx_uint_t *i)
+{
+    size_t            len;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+
+    for ( /* void */ ; *part; *part = (*part)->next, *i = 0) {
+
+        while (*i < (*part)->nelts) {
+            h = (ngx_table_elt_t *) (*part)->elts + (*i)++;
+
+            if (h->key.len == len
+                && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0)
+            {
+                return h;
+            }
+        }
+    }
+
+    return NULL;
 }
 
 
