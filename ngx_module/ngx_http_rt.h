@@ -622,8 +622,7 @@ ngx_int_t ngx_http_rt_header_add(ngx_http_request_t *r, const char *name,
     const u_char *value, size_t len);
 ngx_int_t ngx_http_rt_header_id(ngx_http_request_t *r, uint64_t epoch,
     uint64_t seq);
-ngx_int_t ngx_http_rt_header_subscribed(ngx_http_request_t *r, uint64_t epoch,
-    uint64_t seq);
+ngx_int_t ngx_http_rt_header_live(ngx_http_request_t *r);
 ngx_table_elt_t *ngx_http_rt_header_find(ngx_http_request_t *r,
     const char *name);
 ngx_int_t ngx_http_rt_header_list(ngx_http_request_t *r, const char *name,

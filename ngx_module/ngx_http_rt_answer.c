@@ -199,21 +199,18 @@ ngx_http_rt_header_id(ngx_http_request_t *r, uint64_t epoch, uint64_t seq)
 }
 
 
-/* what goes with the answer to a subscriber, of any transport */
+/* what is sent as it becomes is neither cached nor held back */
 
 ngx_int_t
-ngx_http_rt_header_subscribed(ngx_http_request_t *r, uint64_t epoch,
-    uint64_t seq)
+ngx_http_rt_header_live(ngx_http_request_t *r)
 {
     if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
-        != NGX_OK
-        || ngx_http_rt_header_add(r, "X-Accel-Buffering", (u_char *) "no", 2)
-           != NGX_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_rt_header_id(r, epoch, seq);
+    return ngx_http_rt_header_add(r, "X-Accel-Buffering", (u_char *) "no", 2);
 }
 
 

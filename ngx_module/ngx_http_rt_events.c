@@ -314,11 +314,7 @@ ngx_http_rt_events_header(ngx_http_rt_events_t *e)
     r->gzip_tested = 1;
     r->gzip_ok = 0;
 
-    if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
-        != NGX_OK
-        || ngx_http_rt_header_add(r, "X-Accel-Buffering", (u_char *) "no", 2)
-           != NGX_OK)
-    {
+    if (ngx_http_rt_header_live(r) != NGX_OK) {
         ngx_http_rt_events_end(e, NGX_ERROR);
         return;
     }

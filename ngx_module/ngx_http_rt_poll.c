@@ -75,9 +75,10 @@ ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t *b)
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_length_n = b->last - b->pos;
 
-    if (ngx_http_rt_header_subscribed(r, s->zone->sh->store.epoch,
-                                      ngx_http_rt_subscriber_position(s))
-        != NGX_OK)
+    if (ngx_http_rt_header_live(r) != NGX_OK
+        || ngx_http_rt_header_id(r, s->zone->sh->store.epoch,
+                                 ngx_http_rt_subscriber_position(s))
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -370,8 +370,9 @@ ngx_http_rt_subscriber_header(ngx_http_rt_subscriber_t *s, ngx_str_t *type,
     r->gzip_tested = 1;
     r->gzip_ok = 0;
 
-    if (ngx_http_rt_header_subscribed(r, s->zone->sh->store.epoch, s->cursor)
-        != NGX_OK)
+    if (ngx_http_rt_header_live(r) != NGX_OK
+        || ngx_http_rt_header_id(r, s->zone->sh->store.epoch, s->cursor)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

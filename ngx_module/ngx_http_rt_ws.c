@@ -274,8 +274,8 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
     }
 
     if (ngx_http_rt_ws_accept(r) != NGX_OK
-        || ngx_http_rt_header_subscribed(r, s->zone->sh->store.epoch,
-                                         s->cursor)
+        || ngx_http_rt_header_live(r) != NGX_OK
+        || ngx_http_rt_header_id(r, s->zone->sh->store.epoch, s->cursor)
            != NGX_OK)
     {
         return NGX_ERROR;
