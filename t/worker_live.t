@@ -26,10 +26,12 @@ sub create ($name, %terms) {
 
 sub counters { return decode_json($c->ask('status')->{body})->{link} }
 
-# the next frame of that type; publications are confirmed on the way
+# The next frame of that type, and if there is none the others stay.
+# Publications are confirmed on the way.
 
 sub next_frame ($x, $type, $seconds = 5) {
     my $until = time + $seconds;
+    my @others;
     while (time < $until) {
         push @{ $x->{frames} }, @{ $x->frames(0.05) // return };
         while (my $f = shift @{ $x->{frames} }) {
@@ -39,8 +41,10 @@ sub next_frame ($x, $type, $seconds = 5) {
                 push @{ $x->{published} }, decode_json($f->{body})->{type};
             }
             return $f if $f->{frame} eq $type;
+            push @others, $f if $f->{frame} ne 'publish';
         }
     }
+    unshift @{ $x->{frames} }, @others;
     return;
 }
 
