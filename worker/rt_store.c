@@ -684,8 +684,15 @@ rt_store_retain(rt_dispatch_t *d)
     addr = rt_min(addr, d->evicted_floor[0]);
     addr = rt_min(addr, d->evicted_floor[1]);
 
-    if (d->publish_floor) {
-        addr = rt_min(addr, d->publish_floor);
+    if (d->publish_floor && d->publish_floor < addr) {
+
+        if (rt_addr_segment(d->publish_floor) < rt_addr_segment(addr)) {
+            rt_log(RT_LOG_WARN, 0, "%08u.seg and later are kept beyond "
+                   "\"retain\", for a zone that has not confirmed them",
+                   rt_addr_segment(d->publish_floor));
+        }
+
+        addr = d->publish_floor;
     }
 
     rt_journal_retain(&d->journal, addr);

@@ -742,9 +742,10 @@ test_retention_evicted(void **state)
 static void
 test_retention(void **state)
 {
-    int       i, round, status;
-    char      body[64];
+    int       i, fd, round, status;
+    char      body[64], path[128], log[1024];
     pid_t     pid;
+    ssize_t   n;
     uint64_t  hash;
 
     (void) state;
@@ -752,6 +753,11 @@ test_retention(void **state)
     conf.retain_bytes = 1;
     now = rt_time_ms();
     up();
+
+    snprintf(path, sizeof(path), "%s/log", dir);
+    rt_log_level = RT_LOG_WARN;
+    assert_int_equal(rt_log_open(path), RT_OK);
+
     assert_int_equal(command("x", "create", "", "{\"kind\":\"english\","
                              "\"start\":1,\"ends_in_ms\":100000000}"), 201);
 
@@ -762,6 +768,10 @@ test_retention(void **state)
             assert_int_equal(command("x", "bid", i % 2 ? "ann" : "bob", body),
                              201);
         }
+
+        /* a zone that has confirmed next to nothing keeps them all */
+
+        d.publish_floor = round < 3 ? rt_journal_first(&d.journal) : 0;
 
         assert_int_equal(rt_dispatch_snapshot(&d), RT_OK);
         assert_int_equal(rt_dispatch_snapshot(&d), RT_DECLINED);
@@ -776,7 +786,21 @@ test_retention(void **state)
         rt_dispatch_snapshot_commit(&d);
         assert_int_equal(d.stats.snapshots, round + 1);
         assert_false(rt_dispatch_snapshot_pending(&d));
+
+        if (round == 2) {
+            assert_int_equal(d.journal.first_segment, 1);
+        }
     }
+
+    rt_log_level = 0;
+    assert_int_equal(rt_log_open(NULL), RT_OK);
+
+    fd = open(path, O_RDONLY);
+    n = read(fd, log, sizeof(log) - 1);
+    close(fd);
+    log[rt_max(n, 0)] = '\0';
+
+    assert_non_null(strstr(log, " 00000001.seg and later are kept beyond "));
 
     assert_true(d.journal.segment > 4);
     assert_true(d.journal.first_segment > 2);
