@@ -43,6 +43,9 @@ typedef struct {
     ngx_msec_t                last;         /* message of the client */
     ngx_msec_int_t            excess;
 
+    const char               *reason;       /* to close with */
+    uint16_t                  code;
+
     unsigned                  peer_closed:1;
     unsigned                  pong:1;       /* to be sent */
     uint8_t                   pong_len;
@@ -63,6 +66,8 @@ static ngx_uint_t ngx_http_rt_ws_excess(ngx_http_rt_ws_ctx_t *ws,
 static void ngx_http_rt_ws_publish(ngx_http_rt_subscriber_t *s, u_char *data,
     size_t len);
 static ngx_int_t ngx_http_rt_ws_control(ngx_http_rt_subscriber_t *s);
+static void ngx_http_rt_ws_leave(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
+    const char *reason);
 static ngx_int_t ngx_http_rt_ws_flush(ngx_http_rt_subscriber_t *s);
 static ngx_int_t ngx_http_rt_ws_frame(ngx_http_rt_subscriber_t *s,
     ngx_uint_t opcode, u_char *data, size_t len);
@@ -408,13 +413,20 @@ ngx_http_rt_ws_accept(ngx_http_request_t *r)
 static void
 ngx_http_rt_ws_read(ngx_http_rt_subscriber_t *s)
 {
-    u_char            *p;
-    ssize_t            n;
-    ngx_buf_t         *b;
-    ngx_uint_t         turn;
-    ngx_connection_t  *c;
+    u_char                *p;
+    ssize_t                n;
+    ngx_buf_t             *b;
+    ngx_uint_t             turn;
+    ngx_connection_t      *c;
+    ngx_http_rt_ws_ctx_t  *ws;
 
     c = s->connection;
+    ws = s->ctx;
+
+    if (ws->peer_closed && !s->closing) {
+        ngx_http_rt_subscriber_close(s, ws->code, ws->reason);
+        return;
+    }
 
     for (turn = 0; !s->ended; turn++) {
 
@@ -491,9 +503,7 @@ ngx_http_rt_ws_input(ngx_http_rt_subscriber_t *s, u_char *pos, u_char *last)
 
             /* it is not listened to any more, and need not answer */
 
-            ws->peer_closed = 1;
-            ngx_http_rt_subscriber_close(s, ws->parser.code,
-                                         ws->parser.reason);
+            ngx_http_rt_ws_leave(s, ws->parser.code, ws->parser.reason);
             return NGX_DONE;
         }
 
@@ -720,12 +730,14 @@ ngx_http_rt_ws_control(ngx_http_rt_subscriber_t *s)
 
     case NGX_HTTP_RT_WS_CLOSE:
 
+        if (!s->closing) {
+            ngx_http_rt_ws_leave(s, parser->code, "");
+            return NGX_DONE;
+        }
+
         ws->peer_closed = 1;
 
-        if (!s->closing) {
-            ngx_http_rt_subscriber_close(s, parser->code, "");
-
-        } else if (s->said && !s->blocked) {
+        if (s->said && !s->blocked) {
             ngx_http_rt_subscriber_end(s, NGX_OK);
         }
 
@@ -734,6 +746,31 @@ ngx_http_rt_ws_control(ngx_http_rt_subscriber_t *s)
     default: /* NGX_HTTP_RT_WS_PONG */
         return NGX_OK;
     }
+}
+
+
+/*
+ * The client has said the last that it may say.  What it published right before
+ * is on its way to it, and goes first.
+ */
+
+static void
+ngx_http_rt_ws_leave(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
+    const char *reason)
+{
+    ngx_http_rt_ws_ctx_t *ws = s->ctx;
+
+    ws->peer_closed = 1;
+
+    if (!s->zone->event.posted) {
+        ngx_http_rt_subscriber_close(s, code, reason);
+        return;
+    }
+
+    ws->code = code;
+    ws->reason = reason;
+
+    ngx_post_event(s->connection->read, &ngx_posted_events);
 }
 
 

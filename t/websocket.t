@@ -151,6 +151,20 @@ EOF_S
               . RT::WebSocket::frame(0, 'x' x 60));
     is($c->wait_close, 1009, 'larger in fragments: 1009');
 
+    # what a client publishes right before the end comes back first
+
+    for my $last ([ 1000, RT::WebSocket::frame(8, pack 'n', 1000) ],
+                  [ 1002, RT::WebSocket::frame(3, '') ])
+    {
+        my ($code, $bytes) = @$last;
+        $c = $rt->ws('/room/last');
+        $c->write(RT::WebSocket::frame(1, "before $code") . $bytes);
+        is($c->wait_close, $code, "$code right behind a message");
+        is_deeply([ $c->data ], [ "before $code" ], 'which comes first');
+        ok($c->wait_eof, 'and the connection ends');
+        is($c->{closes}, 1, 'with one close frame');
+    }
+
     # a client that is gone without a word
 
     my $before = $rt->status->{zones}{main}{subscribers}{websocket};
