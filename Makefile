@@ -140,8 +140,9 @@ $(BUILD)/src/%/configure:
 .PRECIOUS:	$(BUILD)/src/%/configure
 
 
-# With sanitizers.  nginx copies empty strings from NULL and reads unaligned
-# words, hence the exceptions for it; our code has none.
+# With sanitizers.  nginx copies empty strings from NULL, reads unaligned words
+# and moves pointers that are NULL when a request line is read in parts, hence
+# the exceptions for it; our code has none.
 
 asan:		$(BUILD)/asan/nginx asan-module $(programs:%=$(BUILD)/asan/%)
 
@@ -156,7 +157,8 @@ $(BUILD)/asan/nginx-objs/Makefile: $(BUILD)/src/system/configure \
 	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) $(nginx_san),$(SANITIZE),\
 		--add-module=$(top)/t/sanitize)
 
-nginx_san =	-fno-sanitize=nonnull-attribute -fno-sanitize=alignment
+nginx_san =	-fno-sanitize=nonnull-attribute -fno-sanitize=alignment \
+		-fno-sanitize=pointer-overflow
 
 asan-module:	$(BUILD)/asan/module/Makefile
 	$(call nginx_make,$(BUILD)/src/system,$(<D),modules,$(so),$(BUILD)/asan/$(so))
