@@ -20,13 +20,8 @@ my $w = worker_link->new(conf => "[journal]\nsegment_size = 2m\n"
     . "buffer_size = 2m\nspares = 1\nsnapshot_events = 0\n");
 mkdir $w->{data};
 
-my $pid = fork // die;
-if ($pid == 0) {
-    exec 'unshare', '-m', 'sh', '-c', "mount -t tmpfs -o size=7m none"
-        . " $w->{data} && exec " . build_dir()
-        . "/realtimed -c $w->{dir}/conf";
-}
-$w->{pid} = $pid;
+$w->start('unshare', '-m', 'sh', '-c', "mount -t tmpfs -o size=7m none"
+    . " $w->{data} && exec " . build_dir() . "/realtimed -c $w->{dir}/conf");
 
 my $c = $w->connect;
 $c->hello;
@@ -76,7 +71,7 @@ sub collect ($seconds) {
 }
 
 collect(1);
-system 'nsenter', '-t', $pid, '-m', 'mount', '-o', 'remount,size=64m',
+system 'nsenter', '-t', $w->{pid}, '-m', 'mount', '-o', 'remount,size=64m',
     $w->{data};
 collect(20);
 is(keys %waiting, 0, 'room again: every command has its answer');
@@ -112,7 +107,7 @@ sleep 0.5;
 my $start = time;
 is($c->query('a', 'state')->{status}, 200, 'others are served');
 ok(time - $start < 2, 'at once');
-my ($kb) = qx(cat /proc/$pid/status) =~ /VmRSS:\s+(\d+)/;
+my ($kb) = qx(cat /proc/$w->{pid}/status) =~ /VmRSS:\s+(\d+)/;
 cmp_ok($kb, '<', 300_000, 'and memory is bounded');
 undef $deaf;
 

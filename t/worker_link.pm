@@ -8,8 +8,10 @@ use v5.36;
 use Exporter 'import';
 use File::Temp ();
 use FindBin;
+use lib "$FindBin::Bin/lib";
 use IO::Select;
 use IO::Socket::UNIX;
+use RT::Guard;
 use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(frame parse build_dir %TYPE %FIELD);
@@ -83,13 +85,19 @@ sub new ($class, %o) {
 }
 
 
-sub start ($self) {
+# perhaps by another command, which becomes it
+
+sub start ($self, @command) {
+    @command = (build_dir() . '/realtimed', '-c', "$self->{dir}/conf")
+        if !@command;
+
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
-        exec build_dir() . '/realtimed', '-c', "$self->{dir}/conf";
+        exec @command;
         die "exec: $!";
     }
     $self->{pid} = $pid;
+    $self->{guard} = RT::Guard->new($pid, $self->{dir});
     return $self;
 }
 
@@ -98,7 +106,9 @@ sub stop ($self, $signal = 'TERM') {
     my $pid = delete $self->{pid} // return;
     kill $signal, $pid;
     waitpid $pid, 0;
-    return $?;
+    my $status = $?;
+    delete($self->{guard})->leave;
+    return $status;
 }
 
 

@@ -33,6 +33,7 @@ use Time::HiRes;
 
 use RT::Conn;
 use RT::Follower;
+use RT::Guard;
 use RT::Loop;
 use RT::Poll;
 use RT::Publisher;
@@ -323,7 +324,7 @@ sub _start ($self) {
     POSIX::setpgid($pid, $pid);
     $self->{pid} = $pid;
     delete $self->{status};
-    $self->_guard;
+    $self->{guard} = RT::Guard->new(-$pid, $dir);
 
     my $up = wait_for(sub {
         return 'died' if $self->_reaped;
@@ -336,34 +337,8 @@ sub _start ($self) {
 
     kill 'KILL', -$pid;
     waitpid $pid, 0 unless $self->_reaped;
-    $self->_unguard;
+    delete($self->{guard})->leave;
     return 0;
-}
-
-
-# Should the test be killed, nobody would stop its nginx: a guard, who reads
-# from a pipe of which only the test has the other end, does.
-
-sub _guard ($self) {
-    pipe my $in, my $out or die "pipe: $!";
-    my $pid = fork // die "fork: $!";
-    if ($pid == 0) {
-        POSIX::setpgid(0, 0);
-        open STDIN, '<&', $in;
-        my $end = 'exit if defined getc; kill "KILL", -$ARGV[0]; '
-            . 'remove_tree($ARGV[1])';
-        { exec $^X, '-MFile::Path=remove_tree', '-e', $end, $self->{pid},
-               $self->{dir} }
-        POSIX::_exit(127);
-    }
-    @$self{qw(guard guard_pipe)} = ($pid, $out);
-}
-
-
-sub _unguard ($self) {
-    my $pid = delete $self->{guard} or return;
-    syswrite delete $self->{guard_pipe}, 'x';
-    waitpid $pid, 0;
 }
 
 
@@ -570,7 +545,9 @@ sub _check_log ($self) {
 
 
 sub _remove ($self) {
-    $self->_unguard;
+    if (my $guard = delete $self->{guard}) {
+        $guard->leave;
+    }
     close $_ for @{ $self->{held} // [] };
     if ($ENV{RT_KEEP}) {
         Test::More::note("kept: $self->{dir}");

@@ -16,6 +16,7 @@ use POSIX ();
 use Test::More ();
 use Time::HiRes;
 
+use RT::Guard;
 use RT::Loop;
 
 my @all;
@@ -56,6 +57,7 @@ sub start ($self) {
         POSIX::_exit(127);
     }
     $self->{pid} = $pid;
+    $self->{guard} = RT::Guard->new($pid, $self->{dir});
     RT::Loop::wait_for(sub {
         return $self->log =~ /\[notice\] $pid: \S+ listens on/;
     }, $RT::timeout) or die 'realtimed does not start: ' . $self->log;
@@ -74,6 +76,7 @@ sub kill ($self) { return $self->stop('KILL') }
 
 sub stop ($self, $name = 'TERM') {
     my $pid = delete $self->{pid} // return 0;
+    my $guard = delete $self->{guard};
     CORE::kill 'CONT', $pid;
     CORE::kill $name, $pid;
 
@@ -81,12 +84,15 @@ sub stop ($self, $name = 'TERM') {
         return waitpid($pid, POSIX::WNOHANG()) == $pid;
     }, 2 * $RT::timeout);
     my $status = $?;
-    return $name eq 'KILL' ? 0 : $status if $ended;
 
-    Test::More::diag("realtimed hangs at SIG$name");
-    CORE::kill 'KILL', $pid;
-    waitpid $pid, 0;
-    return $?;
+    if (!$ended) {
+        Test::More::diag("realtimed hangs at SIG$name");
+        CORE::kill 'KILL', $pid;
+        waitpid $pid, 0;
+        $status = $?;
+    }
+    $guard->leave;
+    return $name eq 'KILL' && $ended ? 0 : $status;
 }
 
 
