@@ -200,6 +200,10 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
     least = 0;
     i = 0;
 
+    /* a connection for commands only has no topics */
+
+    next[0] = NGX_HTTP_RT_CATCHUP_END;
+
     for ( ;; ) {
 
         /* all of them at first, then the one that has been read */

@@ -196,5 +196,24 @@ $slow->{paused} = 0;
 is($slow->wait_close, 1013, 'a reader that does not read is sent away');
 
 $rt->finish;
+
+
+# commands only, no topics, while others have much to read
+
+$rt = RT->new(http => $d->worker, zone => 'main 16m',
+              server => RT::Daemon::locations() . <<'EOF_S');
+    location = /much { realtime_history count=700; realtime_subscribe much; }
+EOF_S
+my $text = 'x' x 10_000;
+$rt->publish('much', $text) for 1 .. 700;
+my @readers = map { $rt->sse('/much', id => 'earliest') } 1 .. 4;
+my @alone = client('/alone/3/ws');
+push @alone, client('/alone/3/ws') while @alone < 60 && $alone[-1]->accepted;
+$_->send_text('{"id":1,"command":"nono"}') for @alone;
+ok(wait_for(sub { @alone == grep { answers($_) } @alone }),
+   'commands are answered while others catch up');
+ok($_->wait_items(700), 'who get all') for @readers;
+
+$rt->finish;
 RT::Daemon::END_ALL();
 done_testing();
