@@ -135,7 +135,7 @@ typedef struct {
     uint64_t                head;
     uint64_t                seq;
     uint64_t                evicted;
-    uint64_t                torn;    /* may count as evicted, too */
+    uint64_t                torn;    /* counts as evicted, not gone yet */
 } ledger_t;
 
 
@@ -566,7 +566,9 @@ adopt_tail(ledger_t *l, world_t *w, uint64_t wanted, unsigned torn)
 
     check(l->tail == w->store.ring.tail);
 
-    l->torn = 0;
+    if (l->torn <= l->evicted) {
+        l->torn = 0;
+    }
 
     if (l->tail == wanted || item(l, l->first)->seq == 0) {
         return;
@@ -758,8 +760,6 @@ static void
 adopt(ledger_t *l, world_t *w, op_t *op, int crashed)
 {
     topic_t  *t;
-
-    l->torn = 0;
 
     switch (op->kind) {
 
