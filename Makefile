@@ -26,9 +26,9 @@ ASAN_CFLAGS =	-g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
 
 # NAME, or COMMAND/NAME where the command may also come from elsewhere
 PACKAGES =	gcc libc6-dev nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
-		libhiredis-dev zlib1g-dev libssl-dev libpcre2-dev
+		libhiredis-dev zlib1g-dev libssl-dev libpcre2-dev curl/curl
 TEST_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev perl libcmocka-dev libio-socket-ssl-perl \
-		openssl curl chromium node/nodejs npm/npm ca-certificates
+		openssl chromium node/nodejs npm/npm ca-certificates
 
 # make would say cc
 ifeq ($(origin CC),default)
@@ -70,7 +70,8 @@ all:		module $(programs:%=$(BUILD)/%)
 
 help:
 	@echo "make              the module and the programs, in $(BUILD)/"
-	@echo "make run          tries it: nginx on 127.0.0.1:$(PORT)"
+	@echo "make packages     installs what that needs"
+	@echo "make run          both, then nginx on 127.0.0.1, PORT=$(PORT)"
 	@echo "make install      DESTDIR=, PREFIX=$(PREFIX)"
 	@echo "make uninstall    takes it away again"
 	@echo "make clean        removes $(BUILD)/"
@@ -116,6 +117,10 @@ define nginx_make
 		-f $(abspath $2)/Makefile $3
 	@cmp -s $2/$4 $5 || { echo "new: $5"; cp $2/$4 $5.new; mv $5.new $5; }
 endef
+
+$(NGINX_FLAGS):
+	@echo "$@ is missing; make packages installs it"
+	@exit 1
 
 so =		ngx_http_realtime_module.so
 module_opt =	--add-dynamic-module=$(top)

@@ -80,4 +80,8 @@ loads($installed, 'and can be loaded') if $installed;
 is($code, 0, 'make uninstall') or diag $out;
 is(qx(find $dir/root ! -type d), '', 'leaves no file');
 
+($code, $out) = run("make NGINX_FLAGS=$dir/none");
+isnt($code, 0, 'nothing is built without nginx-dev');
+like($out, qr/^\Q$dir\E\/none is missing; make packages/, 'what to do is said');
+
 done_testing();
