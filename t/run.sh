@@ -17,8 +17,14 @@ daemon_pid=
 
 stop() {
     trap - EXIT
-    for pid in $nginx_pid $daemon_pid; do
-        kill "$pid" 2> /dev/null || true
+    trap "" INT TERM HUP
+
+    # again, since a signal is lost on those who have just been started
+
+    for pid in $nginx_pid $daemon_pid $!; do
+        while kill "$pid" 2> /dev/null; do
+            sleep 0.1
+        done
         wait "$pid" || true
     done
     rm -rf "$run"
@@ -57,7 +63,10 @@ PATH=$PATH:/usr/sbin nginx -p "$run/" -c nginx.conf -g "$globals" &
 nginx_pid=$!
 
 while [ ! -s "$run/nginx.pid" ]; do
-    kill -0 "$nginx_pid" 2> /dev/null || { wait "$nginx_pid"; exit; }
+    if ! kill -0 "$nginx_pid" 2> /dev/null; then
+        echo "nginx did not start; another port: make run PORT=8081"
+        exit 1
+    fi
     sleep 0.1
 done
 
