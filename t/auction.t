@@ -149,7 +149,7 @@ is(versions($h2), '1 2 3 4 5 6', 'over HTTP/2');
 is(post('/auction/3/create', terms())->status, 201, 'a long one');
 my $slow = stream('/auction/3/events', $nd);
 my $leaves = stream('/auction/3/events', $nd);
-$slow->{paused} = 1;
+$slow->pause;
 my $ws = $rt->ws('/alone/3/ws?user=ann', enveloped => 1);
 my $n = 20_000;
 my $sent = 0;
@@ -167,7 +167,7 @@ wait_for(sub {
 is($rt->get('/auction/3/state')->header('Realtime-Version'), $n + 1,
    "$n bids");
 $leaves->close;
-$slow->{paused} = 0;
+$slow->resume;
 ok(wait_for(sub { body($slow) =~ /"version":@{[$n + 1]},.*\n\z/ }, 60),
    'a reader that rests gets all');
 my @v = body($slow) =~ /"version":(\d+)/g;

@@ -253,7 +253,7 @@ hammer($_) for 2, 4;
     my $large = $post->('h', data('h', 3, 150_000));
     is($held->(), 4, 'all are held');
     for my $c (@behind) {
-        $c->resume;
+        $c->resume(4096);
         ok(wait_for(sub { $c->items && ($c->pause, 1) }),
            "$c->{uri}: has the first");
         $held->() for 1, 2;

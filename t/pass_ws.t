@@ -187,12 +187,12 @@ is($bad->{res} && $bad->{res}->status, 400, 'an entity that cannot be');
 # a reader that does not read: the socket fills, answers wait, then it goes
 
 my $slow = client('/alone/1/ws?user=slow', rcvbuf => 4096);
-$slow->{paused} = 1;
+$slow->pause;
 my $long = RT::WebSocket::frame(1, '{"id":"' . 'x' x 60
     . '","command":"nono"}');
 $slow->write($long x 60_000);
 wait_for(sub { !length $slow->{out} });
-$slow->{paused} = 0;
+$slow->resume;
 is($slow->wait_close, 1013, 'a reader that does not read is sent away');
 
 $rt->finish;

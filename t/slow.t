@@ -153,7 +153,7 @@ EOF_S
     }
     $rt->request('DELETE', "/pub/del/$_") for qw(b past);
     for my $c (@late) {
-        $c->resume;
+        $c->resume(4096);
         wait_for(sub { grep { /^a10 / } $c->data });
         $c->pause;
     }

@@ -97,12 +97,24 @@ sub has_pending ($self) {
 }
 
 
-# a reader that stops reading, and one that goes on
+# A reader that stops reading, and one that goes on: then with room, for into a
+# small buffer the kernel may send 2 kB each 0.2 s only (its persist timer).
 
-sub pause ($self) { $self->{paused} = 1 }
+sub pause ($self) {
+    $self->_buffer($self->{opt}{rcvbuf}) if $self->{opt}{rcvbuf};
+    $self->{paused} = 1;
+}
 
 
-sub resume ($self) { $self->{paused} = 0 }
+sub resume ($self, $rcvbuf = 1 << 18) {
+    $self->_buffer($rcvbuf) if $self->{opt}{rcvbuf};
+    $self->{paused} = 0;
+}
+
+
+sub _buffer ($self, $size) {
+    setsockopt $self->{sock}, SOL_SOCKET, SO_RCVBUF, $size if $self->{sock};
+}
 
 
 sub write ($self, $bytes) {
