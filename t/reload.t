@@ -149,7 +149,9 @@ $rt->finish;
 # a fast stop in the middle of it: the rest at once
 
 $rt = RT->new(workers => 2, http => 'realtime_drain 60s;');
-%c = map { $_ => $rt->client($_, '/sub/a') } qw(sse websocket stream);
+my @p = $rt->workers;
+%c = map { $_->[0] => $rt->client($_->[0], '/sub/a', pid => $p[$_->[1]]) }
+    [ sse => 0 ], [ websocket => 1 ], [ stream => 0 ];
 $rt->quit;
 ok(wait_for(sub { $rt->leaving == 2 }), 'stop: both processes are leaving');
 kill 'TERM', $rt->{pid};
