@@ -3,7 +3,7 @@
  * compression was agreed, the third how the rest is cut; what is put together
  * of the events must be the same whole, cut, and byte by byte.
  *
- * Text that is told of as whole must be UTF-8, no message larger than the
+ * Text that is told of as whole must be UTF-8, no payload larger than the
  * limit, and nothing may follow an error or a close.
  *
  * Sources: ngx_module/ngx_http_rt_ws_frame.c ngx_module/ngx_http_rt_utf8.c
@@ -176,7 +176,7 @@ feed(events_t *ev, ngx_http_rt_ws_parser_t *ws, const u_char *p, size_t len)
         memcpy(ev->data + ev->data_len, ws->data, ws->len);
         ev->data_len += ws->len;
 
-        if (ev->data_len > ws->max) {
+        if (ev->data_len > ngx_http_rt_ws_limit(ws)) {
             abort();
         }
 
