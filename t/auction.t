@@ -41,7 +41,7 @@ sub bid ($name, $amount, $user = 'ann') {
 # two EventSources, one in each process
 
 my @sse = map $rt->sse('/sub/auction/1', pid => $_), $rt->workers;
-is(post('/auction/1/create', terms(1500))->status, 201, 'create');
+is(post('/auction/1/create', terms(5000))->status, 201, 'create');
 is(bid(1, 100 + 50 * $_, "u$_"), 201, "bid $_") for 1 .. 5;
 
 for my $sse (@sse) {
