@@ -29,6 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SEGMENT  8192
 
 
+static char  dir[64];
+
+
 /* the disk is not what is tested */
 
 static int
@@ -38,8 +41,21 @@ no_sync(int fd)
 }
 
 
+static void
+leave(void)
+{
+    char  command[80];
+
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+
+    if (system(command) != 0) {
+        perror(dir);
+    }
+}
+
+
 static uint64_t
-scan(char *dir, rt_scan_result_t *res, rt_uint_t *ok)
+scan(rt_scan_result_t *res, rt_uint_t *ok)
 {
     rt_journal_t        j;
     rt_journal_conf_t   conf;
@@ -82,14 +98,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rt_record_t         rec;
     rt_scan_result_t    res;
 
-    static char  dir[64];
-
     if (dir[0] == '\0') {
         strcpy(dir, "/tmp/rt_fuzz_XXXXXX");
 
         if (mkdtemp(dir) == NULL) {
             abort();
         }
+
+        atexit(leave);
 
         rt_log_level = 0;
         rt_io.fdatasync = no_sync;
@@ -126,7 +142,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     close(fd);
 
-    n = scan(dir, &res, &ok);
+    n = scan(&res, &ok);
 
     if (!ok && !res.damaged) {
         abort();
@@ -138,7 +154,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* what was cut stays cut */
 
-    if (ok && (scan(dir, &res, &ok) != n || !ok || res.torn)) {
+    if (ok && (scan(&res, &ok) != n || !ok || res.torn)) {
         abort();
     }
 
