@@ -649,6 +649,7 @@ extern const ngx_http_rt_protocol_t  ngx_http_rt_stream;
 extern const ngx_http_rt_protocol_t  ngx_http_rt_poll;
 extern const ngx_http_rt_protocol_t  ngx_http_rt_ws;
 
+ngx_uint_t ngx_http_rt_ws_asked(ngx_http_request_t *r);
 ngx_int_t ngx_http_rt_ws_check(ngx_http_request_t *r);
 ngx_int_t ngx_http_rt_ws_headers(ngx_http_request_t *r);
 ngx_uint_t ngx_http_rt_ws_envelope(ngx_http_request_t *r);

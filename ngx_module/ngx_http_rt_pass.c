@@ -47,7 +47,6 @@ static ngx_int_t ngx_http_rt_pass_number(ngx_http_request_t *r,
     const char *name, const char *fmt, uint64_t n);
 static ngx_int_t ngx_http_rt_pass_query(ngx_http_request_t *r,
     ngx_http_rt_pass_ctx_t *ctx);
-static ngx_uint_t ngx_http_rt_pass_upgrade(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_rt_pass_stream(ngx_http_request_t *r);
 static void ngx_http_rt_pass_cleanup(void *data);
 
@@ -219,7 +218,7 @@ ngx_http_rt_pass(ngx_http_request_t *r)
     rctx->pass = ctx;
     ctx->request = r;
 
-    if ((r->method & NGX_HTTP_GET) && ngx_http_rt_pass_upgrade(r)) {
+    if ((r->method & NGX_HTTP_GET) && ngx_http_rt_ws_asked(r)) {
 
         /* what is wrong with them can be told only before the handshake */
 
@@ -318,16 +317,6 @@ ngx_http_rt_pass_query(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
     }
 
     return rc;
-}
-
-
-static ngx_uint_t
-ngx_http_rt_pass_upgrade(ngx_http_request_t *r)
-{
-    ngx_str_t  upgrade;
-
-    return ngx_http_rt_header_list(r, "Upgrade", &upgrade) == NGX_OK
-           && ngx_http_rt_header_token(&upgrade, "websocket");
 }
 
 

@@ -195,7 +195,7 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
 {
     int                      n;
     ngx_int_t                rc;
-    ngx_str_t                accept, upgrade;
+    ngx_str_t                accept;
     ngx_uint_t               i, *transports;
     const char              *types[NGX_HTTP_RT_TRANSPORTS];
     ngx_http_rt_loc_conf_t  *rlcf;
@@ -207,13 +207,7 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     transports = rlcf->transports->elts;
 
-    if (ngx_http_rt_header_list(r, "Upgrade", &upgrade) != NGX_OK
-        || ngx_http_rt_header_list(r, "Accept", &accept) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_rt_header_token(&upgrade, "websocket")) {
+    if (ngx_http_rt_ws_asked(r)) {
         *transport = NGX_HTTP_RT_WEBSOCKET;
 
         for (i = 0; i < rlcf->transports->nelts; i++) {
@@ -233,6 +227,10 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
 
     for (i = 0; i < rlcf->transports->nelts; i++) {
         types[i] = all[transports[i]];
+    }
+
+    if (ngx_http_rt_header_list(r, "Accept", &accept) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     n = ngx_http_rt_accept_choose(accept.data, accept.len, types,

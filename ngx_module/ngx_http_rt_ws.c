@@ -92,6 +92,16 @@ const ngx_http_rt_protocol_t  ngx_http_rt_ws = {
 static u_char  ngx_http_rt_ws_buffer[NGX_HTTP_RT_WS_READ];
 
 
+ngx_uint_t
+ngx_http_rt_ws_asked(ngx_http_request_t *r)
+{
+    ngx_str_t  upgrade;
+
+    return ngx_http_rt_header_list(r, "Upgrade", &upgrade) == NGX_OK
+           && ngx_http_rt_header_token(&upgrade, "websocket");
+}
+
+
 /* the request's side of the handshake; NGX_DONE: it has been refused */
 
 ngx_int_t
