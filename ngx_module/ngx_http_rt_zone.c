@@ -632,8 +632,11 @@ ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone, ngx_int_t rc,
         zone->stuck = (++*tries == NGX_HTTP_RT_ZONE_TRIES);
         return 1;
 
-    default:
+    case NGX_HTTP_RT_TOPIC_OK:
         zone->stuck = 0;
+        return 0;
+
+    default:
         return 0;
     }
 }
