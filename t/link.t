@@ -273,7 +273,7 @@ for my $f (@followers) {
     is("@versions", join(' ', 1 .. $version),
        'all events came, once, in order');
 }
-cmp_ok((sort map $_->{starts}, @followers)[-1], '>', 1, 'one came back');
+ok((grep { $_->{starts} > 1 } @followers), 'one came back');
 
 $d->stop;
 
