@@ -46,15 +46,15 @@ Q =		$(if $(V),,@echo "  $(1) $@";)
 top :=		$(CURDIR)
 out :=		$(abspath $(BUILD))
 
-module_src :=	$(wildcard ngx_module/*.c)
-module_hdr :=	$(wildcard ngx_module/*.h)
-worker_src :=	$(wildcard worker/*.c worker/engine/*.c)
-worker_hdr :=	$(wildcard worker/*.h worker/engine/*.h)
-headers :=	$(module_hdr) $(worker_hdr)
-includes :=	-I. -Ingx_module -Iworker -Iworker/engine
+# the rooms; file names are unique, so includes and tests need no folder
+rooms :=	$(sort $(dir $(wildcard ngx_module/*/*.[ch] ngx_module/*/*/*.[ch] \
+		worker/*.[ch] worker/*/*.[ch] worker/*/*/*.[ch])))
+module_src :=	$(wildcard $(addsuffix *.c,$(filter ngx_module/%,$(rooms))))
+worker_src :=	$(wildcard $(addsuffix *.c,$(filter worker/%,$(rooms))))
+headers :=	$(wildcard $(addsuffix *.h,$(rooms)))
+includes :=	-I. $(addprefix -I,$(rooms:/=))
 
-programs :=	$(if $(wildcard worker/main.c),realtimed) \
-		$(if $(wildcard worker/realtimectl.c),realtimectl)
+programs :=	realtimed realtimectl
 units :=	$(basename $(notdir $(wildcard t/unit/*.c)))
 unit_hdr :=	$(wildcard t/unit/*.h)
 fuzzers :=	$(basename $(notdir $(wildcard t/fuzz/*.c)))
@@ -134,7 +134,7 @@ $(BUILD)/module/Makefile: config $(BUILD)/module.list $(NGINX_FLAGS)
 
 $(BUILD)/%.list: force
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CFLAGS) $(ASAN_CFLAGS) $(module_src) $(module_hdr)' > $@.new
+	@echo '$(CC) $(CFLAGS) $(ASAN_CFLAGS) $(module_src) $(headers)' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # the sources, from Debian: of the system's nginx and of the newest supported
@@ -195,13 +195,13 @@ $(BUILD)/nginx-1.26/module/Makefile: $(BUILD)/src/trixie/configure config \
 
 # The programs.  Floating point must give the same bytes everywhere.
 
-program_main :=	worker/main.c worker/realtimectl.c
+program_main :=	worker/main.c worker/ctl/realtimectl.c
 program_objs =	$(patsubst %.c,$1/%.o,$2 $(filter-out $(program_main),$(worker_src)))
 
 # $(call program_rules,directory,flags)
 define program_rules
 $1/realtimed:	$(call program_objs,$1,worker/main.c)
-$1/realtimectl: $(call program_objs,$1,worker/realtimectl.c)
+$1/realtimectl: $(call program_objs,$1,worker/ctl/realtimectl.c)
 
 $1/realtimed $1/realtimectl:
 	$$(call Q,LD)$$(CC) $2 -o $$@ $$^ $$(LIBS)
@@ -215,8 +215,8 @@ endef
 $(eval $(call program_rules,$(BUILD),$$(CFLAGS)))
 $(eval $(call program_rules,$(BUILD)/asan,$$(ASAN_CFLAGS)))
 
--include $(wildcard $(BUILD)/worker/*.d $(BUILD)/worker/engine/*.d)
--include $(wildcard $(BUILD)/asan/worker/*.d $(BUILD)/asan/worker/engine/*.d)
+-include $(patsubst %.c,$(BUILD)/%.d,$(worker_src))
+-include $(patsubst %.c,$(BUILD)/asan/%.d,$(worker_src))
 
 
 # Unit tests and fuzz targets.  Their file comments say what goes into them:
@@ -227,8 +227,8 @@ $(eval $(call program_rules,$(BUILD)/asan,$$(ASAN_CFLAGS)))
 # "nginx-headers" among the sources adds nginx's include paths.
 
 tag =		$(shell sed -n 's/^ \* $2: *//p' $1)
-find =		$(firstword $(wildcard $1 $(addsuffix /$1,ngx_module worker \
-		worker/engine t/unit t/fuzz)) ngx_module/$1)
+find =		$(firstword $(wildcard $1 $(addsuffix $1,$(rooms) t/unit/ \
+		t/fuzz/)) $1)
 sources =	$(foreach s,$(filter-out nginx-headers,$(call tag,$1,Sources)), \
 		$(call find,$s))
 nginx_incs =	$(addprefix -I$(NGINX_SRC)/src/,core event event/modules \

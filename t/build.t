@@ -58,7 +58,7 @@ my ($code, $out) = run('make');
 is($code, 0, 'make, once more') or diag $out;
 is($out, '', 'has nothing to do');
 
-my ($source) = glob "$top/ngx_module/*.c";
+my ($source) = glob "$top/ngx_module/*/*.c";
 my ($where) = file("$top/Makefile") =~ /^NGINX_SRC\s*=\s*(\S+)/m;
 ($code, $out) = run("make -n -C $where -f $build/module/Makefile"
                     . " -W $source modules");

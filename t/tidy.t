@@ -77,12 +77,14 @@ all('an include guard in each header', [ grep { /\.h$/ } @c ], sub ($f) {
 # <ngx_config.h> defines what system headers must know, so where nginx comes in
 # at all it comes first; else it fails to compile with some versions of nginx.
 
+my %own = map { m{([^/]+)$} => $_ }
+    grep { m{^(?:ngx_module|worker)/.*\.h$} } @c;
+
 sub included ($file, $seen = {}) {
     return () if $seen->{$file}++;
     return map {
         my ($system, $name) = /^#include (?:<([^>]+)>|"([^"]+)")/;
-        my ($own) = grep { -f } map { "$_/" . ($system // $name // '') }
-            qw(ngx_module worker worker/engine);
+        my ($own) = $own{$system // $name // ''};
         $own ? included($own, $seen) : $system // ();
     } lines($file);
 }
@@ -99,7 +101,7 @@ all('nginx is included before the system',
 # Directives.  docs/directives.md has a heading with the name in it for each.
 
 SKIP: {
-    my $file = 'ngx_module/ngx_http_rt_module.c';
+    my $file = 'ngx_module/http/ngx_http_rt_module.c';
     skip 'no directives yet', 2 unless -f $file && -f 'docs/directives.md';
 
     my %documented = map { $_ => 1 }

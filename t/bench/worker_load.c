@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../worker/rt_wire.h"
+#include "rt_wire.h"
 
 
 #define BUFFER    (256 * 1024)

@@ -2,7 +2,7 @@
  * Accept and Prefer: the choice is one of the types, does not depend on blanks
  * around the value, and a type that is excluded is not chosen.
  *
- * Sources: ngx_module/ngx_http_rt_accept.c
+ * Sources: ngx_http_rt_accept.c
  */
 
 

@@ -2,9 +2,9 @@
  * Lines of a batch: whatever is taken is UTF-8 within the arena, and says the
  * same when it is written as JSON and parsed again.
  *
- * Sources: ngx_module/ngx_http_rt_batch.c ngx_module/ngx_http_rt_utf8.c
- * Sources: ngx_module/ngx_http_rt_json_text.c
- * Sources: ngx_module/ngx_http_rt_json.c ngx_module/ngx_http_rt_id.c
+ * Sources: ngx_http_rt_batch.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_json_text.c
+ * Sources: ngx_http_rt_json.c ngx_http_rt_id.c
  * Libs: -lyajl
  */
 

@@ -2,8 +2,8 @@
  * Commands of WebSocket clients: whatever is taken lies in the text or in the
  * arena, and says the same when it is put together anew.
  *
- * Sources: ngx_module/ngx_http_rt_command.c ngx_module/ngx_http_rt_utf8.c
- * Sources: ngx_module/ngx_http_rt_json_text.c
+ * Sources: ngx_http_rt_command.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_json_text.c
  * Libs: -lyajl
  */
 

@@ -2,7 +2,7 @@
  * Ids: what is taken for one is what we would write, but for zeros in front of
  * the epoch; and whatever we write is taken for itself.
  *
- * Sources: ngx_module/ngx_http_rt_id.c
+ * Sources: ngx_http_rt_id.c
  */
 
 

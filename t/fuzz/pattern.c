@@ -2,7 +2,7 @@
  * Topics and patterns: the input is "pattern,topic".  Matching is compared to
  * a slow matcher that splits both into segments first.
  *
- * Sources: ngx_module/ngx_http_rt_pattern.c ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
  */
 
 

@@ -2,9 +2,9 @@
  * Commands to an auction: any JSON, any command; no event without a change of
  * version, a snapshot gives the same state, and a clock goes forward.
  *
- * Sources: worker/engine/rt_auction.c worker/engine/rt_auctions.c
- * Sources: worker/rt_engine.c worker/rt_json.c
- * Sources: worker/rt_core.c worker/rt_log.c
+ * Sources: rt_auction.c rt_auctions.c
+ * Sources: rt_engine.c rt_json.c
+ * Sources: rt_core.c rt_log.c
  * Libs: -lyajl -lsodium
  */
 

@@ -2,9 +2,9 @@
  * Recovery of a journal in which anything may stand: it ends whole, torn or
  * damaged; what was taken is taken again, and what was cut stays cut.
  *
- * Sources: worker/rt_journal.c worker/rt_recover.c worker/rt_io.c
- * Sources: worker/rt_log.c worker/rt_core.c worker/rt_crc32c.c
- * Sources: worker/rt_loop.c
+ * Sources: rt_journal.c rt_recover.c rt_io.c
+ * Sources: rt_log.c rt_core.c rt_crc32c.c
+ * Sources: rt_loop.c
  * Libs: -lpthread
  */
 

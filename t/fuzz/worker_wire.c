@@ -2,7 +2,7 @@
  * The link's frames: a frame that is accepted lies within its bytes, is
  * accepted whatever follows it, and not before it is whole.
  *
- * Sources: worker/rt_wire.c
+ * Sources: rt_wire.c
  */
 
 

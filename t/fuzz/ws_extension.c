@@ -3,7 +3,7 @@
  * our answer is itself an offer of the same, and neither blanks around the
  * offers nor one in front of them that is declined change anything.
  *
- * Sources: ngx_module/ngx_http_rt_ws_extension.c
+ * Sources: ngx_http_rt_ws_extension.c
  */
 
 

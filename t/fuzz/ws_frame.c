@@ -6,7 +6,7 @@
  * Text that is told of as whole must be UTF-8, no payload larger than the
  * limit, and nothing may follow an error or a close.
  *
- * Sources: ngx_module/ngx_http_rt_ws_frame.c ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_ws_frame.c ngx_http_rt_utf8.c
  */
 
 

@@ -1,7 +1,7 @@
 /*
  * Accept chooses a transport, Prefer tells how long to wait.
  *
- * Sources: ngx_module/ngx_http_rt_accept.c
+ * Sources: ngx_http_rt_accept.c
  */
 
 

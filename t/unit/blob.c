@@ -8,10 +8,10 @@
  * operation one instruction at a time, and after each that has changed the
  * zone, a copy is repaired and compared, and appended to.
  *
- * Sources: ngx_module/ngx_http_rt_blob.c ngx_module/ngx_http_rt_topic.c
- * Sources: ngx_module/ngx_http_rt_index.c ngx_module/ngx_http_rt_ring.c
- * Sources: ngx_module/ngx_http_rt_pattern.c ngx_module/ngx_http_rt_utf8.c
- * Sources: ngx_module/ngx_http_rt_source.c
+ * Sources: ngx_http_rt_blob.c ngx_http_rt_topic.c
+ * Sources: ngx_http_rt_index.c ngx_http_rt_ring.c
+ * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_source.c
  */
 
 

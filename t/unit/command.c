@@ -2,8 +2,8 @@
  * Commands of WebSocket clients: what is found in them, and what is told of
  * those that are none.
  *
- * Sources: ngx_module/ngx_http_rt_command.c ngx_module/ngx_http_rt_utf8.c
- * Sources: ngx_module/ngx_http_rt_json_text.c
+ * Sources: ngx_http_rt_command.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_json_text.c
  * Libs: -lyajl
  */
 

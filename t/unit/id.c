@@ -1,7 +1,7 @@
 /*
  * Message ids: one spelling each way, and nothing else is an id.
  *
- * Sources: ngx_module/ngx_http_rt_id.c
+ * Sources: ngx_http_rt_id.c
  */
 
 

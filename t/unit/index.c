@@ -3,8 +3,8 @@
  * knows, who is present, what it gives up for what, and that no cell is ever
  * lost or used twice.
  *
- * Sources: ngx_module/ngx_http_rt_index.c ngx_module/ngx_http_rt_pattern.c
- * Sources: ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_index.c ngx_http_rt_pattern.c
+ * Sources: ngx_http_rt_utf8.c
  */
 
 

@@ -1,7 +1,7 @@
 /*
  * The JSON form, its escapes and base64.
  *
- * Sources: ngx_module/ngx_http_rt_json.c ngx_module/ngx_http_rt_id.c
+ * Sources: ngx_http_rt_json.c ngx_http_rt_id.c
  */
 
 

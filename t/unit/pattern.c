@@ -1,7 +1,7 @@
 /*
  * Topics and patterns: what is valid, what matches, where the head ends.
  *
- * Sources: ngx_module/ngx_http_rt_pattern.c ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
  */
 
 

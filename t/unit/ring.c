@@ -7,7 +7,7 @@
  * be met in the middle of its work, its next page is taken away from it, and
  * the other one works in the handler of the fault.
  *
- * Sources: ngx_module/ngx_http_rt_ring.c
+ * Sources: ngx_http_rt_ring.c
  */
 
 

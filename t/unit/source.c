@@ -2,10 +2,10 @@
  * Sources of publications: what is new, what has been applied, and what the
  * death of a process leaves, between any two steps of an append.
  *
- * Sources: ngx_module/ngx_http_rt_source.c ngx_module/ngx_http_rt_topic.c
- * Sources: ngx_module/ngx_http_rt_index.c ngx_module/ngx_http_rt_ring.c
- * Sources: ngx_module/ngx_http_rt_pattern.c ngx_module/ngx_http_rt_utf8.c
- * Sources: ngx_module/ngx_http_rt_blob.c
+ * Sources: ngx_http_rt_source.c ngx_http_rt_topic.c
+ * Sources: ngx_http_rt_index.c ngx_http_rt_ring.c
+ * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_blob.c
  */
 
 

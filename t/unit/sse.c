@@ -2,8 +2,8 @@
  * The event stream form: examples, and every short text of letters and line
  * ends through a reader written after the standard.
  *
- * Sources: ngx_module/ngx_http_rt_sse_encode.c ngx_module/ngx_http_rt_json.c
- * Sources: ngx_module/ngx_http_rt_id.c
+ * Sources: ngx_http_rt_sse_encode.c ngx_http_rt_json.c
+ * Sources: ngx_http_rt_id.c
  */
 
 

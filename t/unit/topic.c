@@ -10,10 +10,10 @@
  * with the ledger: the operation has happened wholly or not at all.  At times
  * it is killed there, or in the repair, and the zone is used on.
  *
- * Sources: ngx_module/ngx_http_rt_topic.c ngx_module/ngx_http_rt_index.c
- * Sources: ngx_module/ngx_http_rt_ring.c ngx_module/ngx_http_rt_pattern.c
- * Sources: ngx_module/ngx_http_rt_utf8.c
- * Sources: ngx_module/ngx_http_rt_source.c ngx_module/ngx_http_rt_blob.c
+ * Sources: ngx_http_rt_topic.c ngx_http_rt_index.c
+ * Sources: ngx_http_rt_ring.c ngx_http_rt_pattern.c
+ * Sources: ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_source.c ngx_http_rt_blob.c
  */
 
 

@@ -2,7 +2,7 @@
  * UTF-8: every sequence of up to three bytes and the edges of those of four,
  * against the grammar of RFC 3629, 4.
  *
- * Sources: ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_utf8.c
  */
 
 

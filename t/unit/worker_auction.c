@@ -3,9 +3,9 @@
  * snipe's edges, Dutch, sealed, Vickrey, buying, limits, retraction, the
  * clock; that nothing leaks; input that is wrong; and layouts of former days.
  *
- * Sources: worker/engine/rt_auction.c worker/engine/rt_auctions.c
- * Sources: worker/rt_engine.c worker/rt_json.c
- * Sources: worker/rt_core.c worker/rt_log.c
+ * Sources: rt_auction.c rt_auctions.c
+ * Sources: rt_engine.c rt_json.c
+ * Sources: rt_core.c rt_log.c
  * Libs: -lyajl -lsodium
  */
 

@@ -5,14 +5,14 @@
  * nothing but version 3; the older program does not start on what the newer
  * one has written, and says where that is.
  *
- * Sources: worker/engine/rt_auction.c worker/engine/rt_auctions.c
- * Sources: worker/rt_engine.c worker/rt_json.c worker/rt_wire.c
- * Sources: worker/rt_core.c worker/rt_log.c worker/rt_dispatch.c
- * Sources: worker/rt_history.c worker/rt_store.c worker/rt_entity.c
- * Sources: worker/rt_idem.c worker/rt_journal.c worker/rt_recover.c
- * Sources: worker/rt_snapshot.c worker/rt_io.c worker/rt_crc32c.c
- * Sources: worker/rt_loop.c worker/rt_projection.c worker/rt_visit.c
- * Sources: worker/rt_link.c worker/rt_publish.c worker/rt_live.c
+ * Sources: rt_auction.c rt_auctions.c
+ * Sources: rt_engine.c rt_json.c rt_wire.c
+ * Sources: rt_core.c rt_log.c rt_dispatch.c
+ * Sources: rt_history.c rt_store.c rt_entity.c
+ * Sources: rt_idem.c rt_journal.c rt_recover.c
+ * Sources: rt_snapshot.c rt_io.c rt_crc32c.c
+ * Sources: rt_loop.c rt_projection.c rt_visit.c
+ * Sources: rt_link.c rt_publish.c rt_live.c
  * Libs: -lyajl -lsodium -lpthread
  */
 

@@ -2,7 +2,7 @@
  * The link's frames: written, read back whole, byte by byte, cut at each
  * offset, and everything that must be refused.
  *
- * Sources: worker/rt_wire.c
+ * Sources: rt_wire.c
  */
 
 

@@ -2,7 +2,7 @@
  * Offers of permessage-deflate: the examples of RFC 7692, 7.1 and RFC 6455,
  * 9.1, each parameter at its edges, and what is malformed.
  *
- * Sources: ngx_module/ngx_http_rt_ws_extension.c
+ * Sources: ngx_http_rt_ws_extension.c
  */
 
 

@@ -10,7 +10,7 @@
  *     8(1000:bye)   9(...)   10(...)   control frames
  *     !1002      the end, by error
  *
- * Sources: ngx_module/ngx_http_rt_ws_frame.c ngx_module/ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_ws_frame.c ngx_http_rt_utf8.c
  */
 
 

@@ -8,7 +8,7 @@
 #define _RT_AUCTION_H_INCLUDED_
 
 
-#include "../rt_engine.h"
+#include "rt_engine.h"
 
 
 #define RT_AUCTION_CURRENCY_MAX  8
