@@ -105,6 +105,7 @@ sub commands ($text) {
 END {
     my $status = $?;
     kill KILL => -$pid if $pid;
+    kill QUIT => $1 if text("$dir/own/nginx.pid") =~ /(\d+)/;
     $? = $status;
 }
 
@@ -137,6 +138,41 @@ isnt($?, 0, 'nothing starts where something listens');
 like($again, qr/bind\(\) to 127\.0\.0\.1:$port failed/, 'the port is named');
 like($again, qr/make run PORT=/, 'and how to take another');
 ok(!-e "$dir/run", 'nothing is left');
+
+# README's first configuration is taken as it stands, but for its ports
+
+my ($conf) = text("$top/README.md") =~ /^```nginx\n(.*?)^```$/ms;
+my ($typed) = text("$top/README.md") =~ /^```nginx\n.*?^```sh\n(.*?)^```$/ms;
+my $own = "$dir/own";
+
+for my $theirs (8080, 8081) {
+    state %mine;
+    $mine{$theirs} = IO::Socket::INET->new(
+        Proto => 'tcp', LocalAddr => '127.0.0.1', ReuseAddr => 1)
+        or die "no port: $!";
+    my $to = '127.0.0.1:' . $mine{$theirs}->sockport;
+    s/\b(?:127\.0\.0\.1:)?$theirs\b/$to/g for $conf, $typed;
+}
+
+mkdir $_ or die "$_: $!" for $own, "$own/modules", "$own/temp";
+symlink "$build/ngx_http_realtime_module.so",
+    "$own/modules/ngx_http_realtime_module.so" or die "symlink: $!";
+open my $fh, '>', "$own/nginx.conf" or die "nginx.conf: $!";
+print $fh $conf =~ s/^http \{\n\K/join '', map { "${_}_temp_path temp;\n" }
+                                 qw(client_body proxy fastcgi uwsgi scgi)/mer;
+close $fh;
+
+my @nginx = (RT::nginx(), '-p', "$own/", '-c', 'nginx.conf', '-e', 'stderr');
+my $globals = 'error_log stderr; pid nginx.pid;';
+$globals .= ' user root root;' if !$>;
+is(system("@nginx -g '$globals' 2>$own/said"), 0, 'README\'s nginx.conf')
+    or diag text("$own/said");
+works(commands($typed));
+my ($readers) = $typed =~ m{(http://\S+/sub/news)};
+is(qx(curl -s -o $own/answer -w '%{http_code}' -d x $readers), 405,
+   'readers may not publish');
+kill QUIT => text("$own/nginx.pid") =~ s/\n//r;
+ok(wait_for(sub { !-e "$own/nginx.pid" }), 'it ends');
 
 my $needed = qx(make -C $top -n packages MAKEFLAGS= MFLAGS=);
 like($needed, qr{ curl/curl$}m, 'make run installs what they need');
