@@ -92,4 +92,33 @@ ok($rt->reload(zone => 'main 1m', server => ''), 'two of them go');
 is(epoch($rt->publish_id('a', 'x')), epoch($first), 'main is still there');
 is(join(' ', keys $rt->status->{zones}->%*), 'main', 'alone');
 
+# Another index is another memory of the same size: nginx neither takes the old
+# one over, nor keeps it mapped in the master, nor the new one when it fails.
+
+sub mapped {
+    open my $f, '<', "/proc/$rt->{pid}/maps" or return 'unknown';
+    return scalar grep { m{ rw-s .*/dev/zero } } <$f>;
+}
+
+my $limit = sub ($key) { "limit_req_zone $key zone=limit:1m rate=9r/s;" };
+ok($rt->reload(http => $limit->('$uri')), 'a zone of another module');
+my $mapped = mapped();
+for my $index ('256k', '512k') {
+    my $id = $rt->publish_id('a', 'x');
+    ok($rt->reload(zone => "main 1m index=$index"), "index=$index");
+    isnt(epoch($rt->publish_id('a', 'x')), epoch($id), 'is a new zone');
+    is(mapped(), $mapped, 'and the old one is unmapped');
+}
+
+my $id = $rt->publish_id('a', 'x');
+my $why = qr/\[emerg\].*limit_req "limit" uses the "\$args" key/;
+$rt->allow($why);
+$rt->write_config(zone => 'main 1m index=64k', http => $limit->('$args'));
+kill 'HUP', $rt->{pid};
+ok(wait_for(sub { $rt->log =~ $why }), 'a reload fails after a new index');
+ok($rt->reload(zone => 'main 1m index=512k', http => $limit->('$uri')),
+   'the next one does not');
+is(epoch($rt->publish_id('a', 'x')), epoch($id), 'the zone is kept');
+is(mapped(), $mapped, 'what the failed one had mapped is not');
+
 RT->end;

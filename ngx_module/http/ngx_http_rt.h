@@ -467,6 +467,7 @@ char *ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_shm_zone_t *ngx_http_rt_zone_named(ngx_conf_t *cf, ngx_str_t *name);
 void ngx_http_rt_zone_lock(ngx_http_rt_zone_t *zone);
 void ngx_http_rt_zone_unlock(ngx_http_rt_zone_t *zone);
+void ngx_http_rt_zone_init_module(ngx_http_rt_zone_t *zone);
 ngx_int_t ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone,
     ngx_cycle_t *cycle);
 void ngx_http_rt_zone_exit_process(ngx_http_rt_zone_t *zone);

@@ -1261,6 +1261,20 @@ ngx_http_rt_add_variables(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_rt_init_module(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                i;
+    ngx_http_rt_zone_t      **zones;
+    ngx_http_rt_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_realtime_module);
+
+    if (mcf) {
+        zones = mcf->zones.elts;
+
+        for (i = 0; i < mcf->zones.nelts; i++) {
+            ngx_http_rt_zone_init_module(zones[i]);
+        }
+    }
+
     return ngx_http_rt_bell_init_module(cycle);
 }
 

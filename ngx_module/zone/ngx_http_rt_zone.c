@@ -187,12 +187,11 @@ ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     zone = shm_zone->data;
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    /*
-     * It was for this reload only: at the next one nginx would take the memory
-     * over by the new zone's flag and unmap it by this one's.
-     */
+    /* since 1.27.3 nginx names the old zone although the memory is new */
 
-    shm_zone->noreuse = 0;
+    if (shm_zone->noreuse) {
+        old = NULL;
+    }
 
     if (old || shm_zone->shm.exists) {
         zone->sh = old ? old->sh : zone->shpool->data;
@@ -209,6 +208,34 @@ ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     return ngx_http_rt_zone_build(zone, shm_zone->shm.log);
+}
+
+
+/*
+ * The new configuration is in force.  "noreuse" was for this reload only, and
+ * nginx reads it in two places: the new zone's decides whether memory is taken
+ * over, and given back if the reload fails; the old zone's decides whether the
+ * master unmaps the old memory.  A single process still serves clients from
+ * that memory.
+ */
+
+void
+ngx_http_rt_zone_init_module(ngx_http_rt_zone_t *zone)
+{
+    size_t               size;
+    ngx_http_rt_zone_t  *old;
+
+    if (!zone->shm_zone->noreuse) {
+        return;
+    }
+
+    zone->shm_zone->noreuse = 0;
+
+    old = ngx_http_rt_zone_before(&zone->name, &size);
+
+    if (old && ngx_process == NGX_PROCESS_MASTER) {
+        old->shm_zone->noreuse = 1;
+    }
 }
 
 
