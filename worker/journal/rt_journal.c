@@ -26,8 +26,8 @@
 #define RT_JOURNAL_ZEROS       (1024 * 1024)  /* written at once by preparer */
 #define RT_JOURNAL_ZERO_SYNC   4              /* of them, then a sync */
 
-static const u_char  rt_segment_magic[8] = "RTSEGM1\n";
-static const u_char  rt_journal_magic[8] = "RTJRNL1\n";
+static const u_char  rt_segment_magic[] = "RTSEGM1\n";
+static const u_char  rt_journal_magic[] = "RTJRNL1\n";
 
 
 static rt_int_t rt_journal_lock(rt_journal_t *j);

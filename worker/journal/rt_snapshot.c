@@ -19,7 +19,7 @@
 
 #define RT_SNAPSHOT_BUFFER  (1024 * 1024)
 
-static const u_char  rt_snapshot_magic[8] = "RTSNAP2\n";
+static const u_char  rt_snapshot_magic[] = "RTSNAP2\n";
 
 
 static void
