@@ -14,7 +14,8 @@ use Cwd ();
 use File::Basename ();
 use POSIX ();
 
-my $timeout = 120;      # seconds: no test file needs more than 30
+my $timeout = 150;      # seconds between two lines: more than one test has
+my $ended;
 
 
 sub run {
@@ -38,6 +39,7 @@ sub run {
 
     $SIG{INT} = $SIG{TERM} = $SIG{ALRM} = sub ($signal) {
         print STDERR "# ended by SIG$signal\n";
+        $ended = 1;
         kill 'TERM', -$pid;
         alarm 5;
         $SIG{ALRM} = sub { kill 'KILL', -$pid };
@@ -45,6 +47,7 @@ sub run {
 
     alarm $timeout;
     relay($tap);
+    alarm 0;
     close $tap;
     exit($? >> 8 || ($? ? 1 : 0));
 }
@@ -59,6 +62,8 @@ sub relay ($tap) {
     $| = 1;
 
     while (my $line = <$tap>) {
+        alarm $timeout if !$ended;
+
         if ($line =~ /^\s*---$/) {
             $yaml = 1;
 

@@ -10,6 +10,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
+import { WAIT_MS } from './harness.mjs';
 
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -27,7 +28,7 @@ export async function launch(nginx) {
                  '--disable-background-networking',
                  '--disable-component-update', '--disable-sync'] });
 
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(WAIT_MS);
     after(() => context.close());
 
     return context;

@@ -13,7 +13,8 @@
  *
  * Environment: RT_BUILD (a directory with the module and perhaps an nginx,
  * default "build"), TEST_RT_MODULE, TEST_NGINX_BINARY, RT_LOG (level of the
- * error log), RT_KEEP (leave the directory).
+ * error log), RT_KEEP (leave the directory), RT_TIMEOUT (seconds, for the
+ * longest wait).
  */
 
 import assert from 'node:assert/strict';
@@ -29,8 +30,10 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-const WAIT_MS = 10_000;
-const TEST_MS = 30_000;
+/* limits for what hangs; what waits goes on as soon as it can */
+export const WAIT_MS = (process.env.RT_TIMEOUT ?? 30) * 1000;
+const TEST_MS = 4 * WAIT_MS;
+
 const build = path.resolve(root, process.env.RT_BUILD || 'build');
 
 const FAULT = /\[(alert|emerg)\]|Sanitizer|runtime error:/;
