@@ -18,6 +18,41 @@ plan skip_all => 'no realtimed' if !-x build_dir() . '/realtimed';
 my $small = "[journal]\nsegment_size = 2m\nbuffer_size = 2m\n";
 my $w = worker_link->new(conf => $small)->start;
 
+sub holds ($condition) {
+    my $until = time + 30;
+    while (!$condition->()) {
+        return 0 if time > $until;
+        sleep 0.01;
+    }
+    return 1;
+}
+
+
+# how many of our connections the daemon has seen the end of
+
+sub departed {
+    return scalar(() = $w->log_text =~ /peer $$ (?:is|closed)/g);
+}
+
+
+# an answer to what follows shows that it has been read
+
+sub confirm ($zone, $frame) {
+    $zone->send('confirm', 0, position => $frame->{position},
+        index => $frame->{index});
+    is($zone->query('42', 'state')->{status}, 200, 'confirmed');
+}
+
+
+# closes a connection and waits until the daemon knows
+
+sub leave {
+    my $n = departed();
+    undef $_[0];
+    holds(sub { departed() > $n }) or diag 'nobody has seen it leave';
+}
+
+
 my $c = $w->connect;
 my $hello = $c->hello;
 is($hello->{protocol}, 2, 'hello: protocol');
@@ -173,17 +208,15 @@ is($p[0]{topic}, 'auction/42', 'their topic');
 is(decode_json($p[1]{body})->{leader}, 'cat', 'their content');
 is(scalar published($q, 0), 0, 'none to the other');
 
-$p->send('confirm', 0, position => $p[0]{position}, index => $p[0]{index});
-sleep 0.2;
-undef $p;
+confirm($p, $p[0]);
+leave($p);
 my @q = published($q, 1);
 is(@q, 1, 'what was not confirmed comes over the other');
 is($q[0]{position}, $p[1]{position}, 'and is the same');
 
 # away for a while, then back with what the zone remembers
 
-undef $q;
-sleep 0.2;
+leave($q);
 $c->command('42', 'bid', '{"amount":1100}', user => 'bob');
 $p = $w->connect;
 $p->hello(zone => 'z', zone_epoch => 5, epoch => $hello->{epoch},
@@ -191,13 +224,11 @@ $p->hello(zone => 'z', zone_epoch => 5, epoch => $hello->{epoch},
 @p = published($p, 1);
 is(@p, 1, 'exactly what was missed');
 is(decode_json($p[0]{body})->{price}, 1100, 'which is this');
-$p->send('confirm', 0, position => $p[0]{position}, index => $p[0]{index});
-sleep 0.2;
+confirm($p, $p[0]);
 
 # a new zone of the same name: from what was confirmed
 
-undef $p;
-sleep 0.2;
+leave($p);
 $c->command('42', 'bid', '{"amount":1150}', user => 'cat');
 $p = $w->connect;
 my $h = $p->hello(zone => 'z', zone_epoch => 6);
@@ -208,16 +239,14 @@ is(decode_json($p[0]{body})->{price}, 1150, 'and misses nothing');
 
 # an older incarnation of the zone does not take over
 
-undef $p;
-sleep 0.2;
+leave($p);
 $q = $w->connect;
 $q->hello(zone => 'z', zone_epoch => 6);
 published($q, 1);
 $p = $w->connect;
 $p->hello(zone => 'z', zone_epoch => 7);
 published($p, 1);
-undef $p;
-sleep 0.2;
+leave($p);
 $c->command('42', 'bid', '{"amount":1200}', user => 'bob');
 is(scalar published($q, 0), 0, 'nothing to the older one');
 
@@ -246,12 +275,9 @@ like($w->log_text, qr/SIGHUP received/, 'which is logged');
 
 rename $w->{log}, "$w->{log}.1";
 kill 'HUP', $w->{pid};
-$c->query('42', 'state');
-sleep 0.1;
+ok(holds(sub { -e $w->{log} }), 'a second one opens the log again');
 kill 'HUP', $w->{pid};
-$c->query('42', 'state');
-sleep 0.1;
-like($w->log_text, qr/SIGHUP received/, 'into a new file');
+ok(holds(sub { $w->log_text =~ /SIGHUP received/ }), 'into a new file');
 
 is($w->stop, 0, 'SIGTERM: it stops');
 my @last = @{ $c->frames(1) // [] };
@@ -324,11 +350,8 @@ for my $round (1 .. 10) {
         or diag $w->log_text;
     @early = ();
     $w->connect->hello;
-    my $until = time + 5;
-    sleep 0.01 while time < $until
-        && (() = $w->log_text =~ /\[info\] \d+: peer $$ (?:is|closed)/g) < 4;
-    is(scalar(() = $w->log_text =~ /\[info\] \d+: peer $$ (?:is|closed)/g), 4,
-        'each one that goes is logged') or diag $w->log_text;
+    ok(holds(sub { departed() == 4 }), 'each one that goes is logged')
+        or diag $w->log_text;
     $w->stop;
 }
 
@@ -352,7 +375,9 @@ for my $amount (1 .. 20) {
 }
 recv $n, my $text, 100, 0;
 is($text, 'READY=1', 'ready');
-sleep 0.2;
+ok(holds(sub {
+    return ($w->ctl('status'))[1] =~ /"seq":(\d+),"durable_seq":\1,/;
+}), 'it is written soon');
 $w->stop('KILL');
 $w->start;
 $c = $w->connect;

@@ -107,7 +107,8 @@ sub stop ($self, $signal = 'TERM') {
     kill $signal, $pid;
     waitpid $pid, 0;
     my $status = $?;
-    delete($self->{guard})->leave;
+    my $guard = delete $self->{guard};
+    $guard->leave if $guard;        # gone already when all ends
     return $status;
 }
 
