@@ -27,8 +27,13 @@ ASAN_CFLAGS =	-g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
 # NAME, or COMMAND/NAME where the command may also come from elsewhere
 PACKAGES =	gcc libc6-dev nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
 		libhiredis-dev zlib1g-dev libssl-dev libpcre2-dev curl/curl
-TEST_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev perl libcmocka-dev libio-socket-ssl-perl \
-		openssl chromium node/nodejs npm/npm ca-certificates
+TEST_PACKAGES =	perl libcmocka-dev libio-socket-ssl-perl openssl ca-certificates
+# without these, parts of the test are skipped
+MORE_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev debootstrap chromium node/nodejs npm/npm
+
+# what the module is tested with besides the running system, each in a small
+# Debian of its own
+SUITES =	trixie sid
 
 # make would say cc
 ifeq ($(origin CC),default)
@@ -63,8 +68,8 @@ fuzzers :=	$(basename $(notdir $(wildcard t/fuzz/*.c)))
 .PHONY:		all help module asan unit asan-unit fuzzers force
 .PHONY:		run install uninstall bench bench-worker clean
 .PHONY:		packages test-packages
-.PHONY:		test check check-asan check-clang check-static check-1.26 fuzz
-.PHONY:		clients nginx-1.26
+.PHONY:		test check check-asan check-clang check-static check-debian
+.PHONY:		fuzz clients
 
 all:		module $(programs:%=$(BUILD)/%)
 
@@ -81,7 +86,7 @@ help:
 	@echo "make check-asan   the same with address and undefined sanitizers"
 	@echo "make check-clang  compiles everything with clang"
 	@echo "make check-static compiles the module into nginx"
-	@echo "make check-1.26   a few tests with the nginx of Debian 13"
+	@echo "make check-debian some tests with the nginx of Debian 13 and of sid"
 	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for each parser"
 	@echo "make bench        measures the module beside nchan and a bare loop"
 	@echo "make bench-worker measures the daemon beside Redis and PostgreSQL"
@@ -92,7 +97,7 @@ packages:
 	@t/packages.sh $(PACKAGES)
 
 test-packages:
-	@t/packages.sh $(PACKAGES) $(TEST_PACKAGES)
+	@t/packages.sh $(PACKAGES) $(TEST_PACKAGES) -- $(MORE_PACKAGES)
 
 
 # nginx, and modules for it.  Its own makefile knows which files are out of
@@ -137,12 +142,10 @@ $(BUILD)/%.list: force
 	@echo '$(CC) $(CFLAGS) $(ASAN_CFLAGS) $(module_src) $(headers)' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-# the sources, from Debian: of the system's nginx and of the newest supported
-$(BUILD)/src/%/configure:
-	t/debian-source.sh $* nginx $(@D)
+# the source of the system's nginx, or of another that the module supports
+$(BUILD)/src/system/configure:
+	@t/debian-source.sh nginx 1.22 $(@D)
 	@touch $@
-
-.PRECIOUS:	$(BUILD)/src/%/configure
 
 
 # With sanitizers.  nginx copies empty strings from NULL, reads unaligned words
@@ -171,26 +174,6 @@ asan-module:	$(BUILD)/asan/module/Makefile
 $(BUILD)/asan/module/Makefile: $(BUILD)/src/system/configure config \
 		$(BUILD)/module.list
 	$(call configure,$(<D),$(@D),$(ASAN_CFLAGS) -fPIC,$(SANITIZE),$(module_opt))
-
-
-# The nginx of Debian 13.
-
-nginx-1.26:	$(BUILD)/nginx-1.26/nginx nginx-1.26-module
-
-.PHONY:		nginx-1.26-module
-
-$(BUILD)/nginx-1.26/nginx: $(BUILD)/nginx-1.26/nginx-objs/Makefile
-	$(call nginx_make,$(BUILD)/src/trixie,$(<D),binary,nginx,$@)
-
-$(BUILD)/nginx-1.26/nginx-objs/Makefile: $(BUILD)/src/trixie/configure
-	$(call configure,$(<D),$(@D),-O0)
-
-nginx-1.26-module: $(BUILD)/nginx-1.26/module/Makefile
-	$(call nginx_make,$(BUILD)/src/trixie,$(<D),modules,$(so),$(BUILD)/nginx-1.26/$(so))
-
-$(BUILD)/nginx-1.26/module/Makefile: $(BUILD)/src/trixie/configure config \
-		$(BUILD)/module.list
-	$(call configure,$(<D),$(@D),$(CFLAGS) -fPIC,$(module_ld),$(module_opt))
 
 
 # The programs.  Floating point must give the same bytes everywhere.
@@ -277,27 +260,47 @@ detached :=	$(if $(filter file,$(origin T)),$(addprefix t/,conflate.t \
 		websocket_frames.t))
 detach =	RT_HTTP='realtime_detach on;'
 
-test:		test-packages
-	@$(MAKE) -k $(jobs) all unit asan asan-unit fuzzers nginx-1.26 || true
-	@$(MAKE) -k clients check check-asan check-clang check-static fuzz check-1.26
+# Parts that need something that cannot be had are skipped; the last lines say
+# which, and why.
+
+test_parts =	clients check check-asan check-clang check-static fuzz \
+		$(SUITES:%=check-debian-%)
+
+test: export RT_SKIPPED := $(out)/skipped
+
+test:
+	@mkdir -p $(BUILD)
+	@: > $(RT_SKIPPED)
+	@$(MAKE) test-packages
+	@$(MAKE) -k $(jobs) all unit asan asan-unit fuzzers || true
+	@t/parts.sh $(MAKE) $(test_parts)
+
+# $(call or_skip,what,command that fetches,goals)
+define or_skip
+	+@! t/or-skip.sh "$1" $2 || $(MAKE) $3
+endef
+
+has_clang =	clang --version
 
 check:		all $(unit_tests:%=$(BUILD)/%)
 	$(call prove,$(BUILD),$(NGINX),$(T) $(unit_tests:%=$(BUILD)/%))
 	$(if $(detached),$(call prove,$(BUILD),$(NGINX),$(detached),$(detach)))
 
-check-asan:	asan $(unit_tests:%=$(BUILD)/asan/%)
+check-asan check-static:
+	$(call or_skip,$@,$(MAKE) -s $(BUILD)/src/system/configure,$(@:check-%=%-tests))
+
+.PHONY:		asan-tests static-tests fuzz-tests
+
+asan-tests:	asan $(unit_tests:%=$(BUILD)/asan/%)
 	$(call prove,$(BUILD)/asan,$(out)/asan/nginx,$(T) \
 		$(unit_tests:%=$(BUILD)/asan/%))
 	$(if $(detached),$(call prove,$(BUILD)/asan,$(out)/asan/nginx,\
 		$(detached),$(detach)))
 
-check-1.26:	nginx-1.26
-	$(call prove,$(BUILD)/nginx-1.26,$(out)/nginx-1.26/nginx,t/smoke.t)
-
 check-clang:
-	@$(MAKE) $(jobs) all unit CC=clang BUILD=$(BUILD)/clang
+	$(call or_skip,$@,$(has_clang),$(jobs) all unit CC=clang BUILD=$(BUILD)/clang)
 
-check-static:	$(BUILD)/static/Makefile
+static-tests:	$(BUILD)/static/Makefile
 	$(call nginx_make,$(BUILD)/src/system,$(<D),binary,nginx,$(BUILD)/nginx-static)
 	@nm $(BUILD)/nginx-static | grep ' ngx_http_realtime_module$$'
 
@@ -305,8 +308,32 @@ $(BUILD)/static/Makefile: $(BUILD)/src/system/configure config \
 		$(BUILD)/module.list
 	$(call configure,$(<D),$(@D),-O0,,--add-module=$(top))
 
+# with nginx, nginx-dev, compiler and libraries of another release of Debian
+
+roots =		$(BUILD)/roots
+root_packages =	make perl $(notdir $(PACKAGES)) $(filter lib%,$(TEST_PACKAGES))
+root_tests =	$(addprefix t/,build.t config.t http2.t pass.t reload.t smoke.t \
+		tls.t websocket.t worker.t zones.t)
+
+check-debian:	$(SUITES:%=check-debian-%)
+
+check-debian-%:
+	$(call or_skip,$@,t/debian-root.sh make $(roots)/$* $* $(root_packages),\
+		debian-tests-$*)
+
+debian-tests-%:
+	@tar -cf - --exclude=./build --exclude=./.git --exclude=node_modules . \
+		| t/debian-root.sh run $(roots)/$* sh -ec 'cd src; \
+			find . -mindepth 1 -maxdepth 1 ! -name build \
+				-exec rm -rf {} +; \
+			tar -xf - --no-same-owner; \
+			make -j$(JOBS) all; nginx -v; \
+			make check T="$(root_tests)" JOBS=$(JOBS)'
+
 fuzz:
-	@$(MAKE) -k $(jobs) fuzzers $(fuzzers:%=fuzz-%)
+	$(call or_skip,$@,$(has_clang),-k $(jobs) fuzz-tests)
+
+fuzz-tests:	fuzzers $(fuzzers:%=fuzz-%)
 
 fuzz-%:		$(BUILD)/fuzz/%
 	@mkdir -p $(BUILD)/fuzz/corpus/$*
@@ -319,10 +346,14 @@ fuzz-%:		$(BUILD)/fuzz/%
 	|| { cat $(BUILD)/fuzz/$*.log; echo "fuzz $*: failed"; exit 1; }
 
 # real clients; their tests skip without them
-clients:	t/clients/node_modules/.package-lock.json
+clients:
+	+@t/or-skip.sh "tests with real clients" $(MAKE) -s $(node_modules) || true
 
-t/clients/node_modules/.package-lock.json: t/clients/package-lock.json
-	cd t/clients && npm ci --no-audit --no-fund
+node_modules =	t/clients/node_modules/.package-lock.json
+
+$(node_modules): t/clients/package-lock.json
+	@cd t/clients && npm ci --no-audit --no-fund \
+		|| { rm -rf node_modules; exit 1; }
 	@touch $@
 
 bench:		all
@@ -365,4 +396,5 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/bin/realtimectl
 
 clean:
+	$(if $(wildcard $(BUILD)/roots),t/debian-root.sh remove $(BUILD)/roots)
 	rm -rf $(BUILD)
