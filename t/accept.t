@@ -40,7 +40,7 @@ sub head ($uri, @headers) {
     my $c = $rt->conn;
     $c->request('GET', $uri, [ @headers ]);
     wait_for(sub { $c->{eof} || ($c->{res} && ($c->status == 101
-             || $c->{res}{done} || length $c->{res}{body})) }, 5);
+             || $c->{res}{done} || length $c->{res}{body})) });
     my $r = $c->{res} // RT::Response->none;
     $c->close;
     return $r;

@@ -99,7 +99,7 @@ sub body ($c) { return ($c->{responses}[-1] // $c->{res})->body // '' }
 
 sub comes ($c, $versions) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    wait_for(sub { versions(body($c)) eq $versions }, 10);
+    wait_for(sub { versions(body($c)) eq $versions });
     is(versions(body($c)), $versions, "versions $versions");
 }
 
@@ -163,12 +163,12 @@ wait_for(sub {
         } 1 .. 50);
     }
     return $answers > $n;
-}, 60);
+});
 is($rt->get('/auction/3/state')->header('Realtime-Version'), $n + 1,
    "$n bids");
 $leaves->close;
 $slow->resume;
-ok(wait_for(sub { body($slow) =~ /"version":@{[$n + 1]},.*\n\z/ }, 60),
+ok(wait_for(sub { body($slow) =~ /"version":@{[$n + 1]},.*\n\z/ }),
    'a reader that rests gets all');
 my @v = body($slow) =~ /"version":(\d+)/g;
 is((grep { $v[$_] != $_ + 1 } 0 .. $#v), 0, 'without a hole');

@@ -173,7 +173,7 @@ my @good = (
         my ($name, $bytes, $want) = @$case;
         $ws->send_text($bytes, rsv => 4);
         $ws->send_text("after $name");
-        $seen->wait_data("after $name", 10);
+        $seen->wait_data("after $name");
         my @data = $seen->data;
         same($data[-2], $want, "$name: inflates");
     }

@@ -188,6 +188,6 @@ $rt->write_config(http => $rt->{http} . 'realtime_drain 1h;');
 ok($rt->reload, 'reload');
 %c = map { $_ => $rt->client($_, '/on/f') } qw(sse websocket stream);
 ok($rt->reload, 'reload');
-ok(wait_for(sub { !$rt->leaving }, 10), 'worker_shutdown_timeout ends them');
+ok(wait_for(sub { !$rt->leaving }), 'worker_shutdown_timeout ends them');
 
 RT->end;

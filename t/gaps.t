@@ -44,7 +44,7 @@ sub told ($c) {
 
 sub resumes ($transport, $uri, $id, $n, $want, $name, %o) {
     my $c = $rt->client($transport, $uri, id => $id, wait => 2, %o);
-    $c->wait_items($n, 5);
+    $c->wait_items($n);
     RT::Loop::turn(0.02);
     my $got = told($c);
     ref $want ? like($got, $want, "$transport: $name")

@@ -47,7 +47,7 @@ my $r = post('/auction/a/create', $terms);
 is($r->status, 503, 'absent: 503');
 is($r->header('Retry-After'), 1, 'with Retry-After');
 is($r->json->{error}, 'unavailable', 'in JSON');
-ok(now() - $t < 1, 'at once');
+ok(now() - $t < 5, 'at once, not after the timeout');
 is($rt->get('/auction/a/state')->status, 503, 'a query, too');
 is($rt->get('/auction/a/events', Accept => 'text/event-stream')->status, 503,
    'and a stream');
@@ -103,7 +103,7 @@ $t = now();
 $r = post('/quick/a/bid', '{"amount":5}', 'X-User' => 'ann');
 is($r->status, 504, 'stopped: 504');
 is($r->json->{error}, 'timeout', 'in JSON');
-ok(now() - $t > 0.2 && now() - $t < 3, 'after the timeout');
+ok(now() - $t > 0.2 && now() - $t < 5, 'after the timeout, not the default');
 $d->signal('CONT');
 ok(wait_for(sub { $rt->get('/auction/a/state')->status == 200 }),
    'it goes on');

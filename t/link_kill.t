@@ -55,7 +55,7 @@ for my $round (1 .. $rounds) {
         return 2 == keys %now && !$now{$dies}
             && ($round % 3 || !$now{$lives});
     });
-    wait_for(sub { $ws->{frames}->@* > $bids || $ws->{eof} }, 10);
+    wait_for(sub { $ws->{frames}->@* > $bids || $ws->{eof} });
     $ws->close;
 }
 

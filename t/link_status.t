@@ -51,7 +51,7 @@ sub all_say ($want, $name) {
     wait_for(sub {
         %says = map { $_ => gauges($_) } $rt->workers;
         return 4 == grep { $_ eq $want } values %says;
-    }, 10);
+    });
     is_deeply([ values %says ], [ ($want) x 4 ], $name);
 }
 
@@ -100,7 +100,7 @@ ok(wait_for(sub {
     my $all = link_of(($rt->workers)[0]);
     my $old = $rt->leaving;
     return $old && $all->{processes} == 4 + $old && $all->{linked} == 4 + $old;
-}, 10), 'old processes count while they are there');
+}), 'old processes count while they are there');
 $rt->kill_hard($rt->leaving);
 all_say('up=1 linked=4 waiting=0 streams=0', 'and not when they were killed');
 $_->close for values %sse;
@@ -120,7 +120,7 @@ is($rt->request('POST', '/auction/2/create', [], $terms)->status, 201,
    'an auction, of which the index has no room to tell');
 ok(wait_for(sub {
     return $rt->status->{zones}{main}{worker_publications_refused};
-}, 10), 'is counted');
+}), 'is counted');
 is($rt->status->{zones}{main}{worker_publications_refused}, 1, 'in JSON');
 like($rt->get('/status?format=prometheus')->body,
      qr/^realtime_worker_publications_refused_total\{zone="main"\} 1$/m,

@@ -116,7 +116,7 @@ for my $accept ('text/event-stream', 'application/json') {
     my $head = $rt->conn;
     $head->request('HEAD', '/sub/r', [ Accept => $accept ]);
     $head->request('GET', '/pid');
-    my $r = $head->response(10);
+    my $r = $head->response;
     ok($r->status, "HEAD for $accept is answered");
     $head->close;
 }
@@ -139,7 +139,7 @@ for my $accept ('text/event-stream', 'application/x-ndjson') {
             $z->inflate($in, $body);
         }
         return $body =~ /compressed\?/;
-    }, 10), "$accept through gzip") or diag $conn->{res} && $conn->{res}->show;
+    }), "$accept through gzip") or diag $conn->{res} && $conn->{res}->show;
     $conn->close;
 }
 
@@ -149,7 +149,7 @@ for my $accept ('text/event-stream', 'application/x-ndjson') {
 for my $t (@transports) {
     my $c = $rt->client($t, '/proxy/sub/proxied', wait => 20);
     my $id = $rt->publish_id('proxied', "through a proxy, $t");
-    ok($c->wait_data("through a proxy, $t", 10), "$t through a proxy");
+    ok($c->wait_data("through a proxy, $t"), "$t through a proxy");
     is($c->last_id, $id, "$t through a proxy: id");
     $c->close;
 }

@@ -109,7 +109,7 @@ for my $batch ('A1 A2 B3 A4 A5', 'B1 A2 B3 A4 B5', 'A1 B2 B3 B4 A5',
     my $count = () = $want =~ /\d+/g;
     for my $kind (@kinds) {
         my $clients = $clients{"@$kind[0, 1]"};
-        wait_for(sub { !grep { $_->items < $count } @$clients }, 1);
+        wait_for(sub { !grep { $_->items < $count } @$clients });
 
         my @bad = grep { $_ ne $want } map { join ' ', $_->data } @$clients;
         is(scalar @bad, 0, "@$kind[0, 1]: all get $batch in order")
@@ -125,7 +125,7 @@ for my $batch ('A1 A2 B3 A4 A5', 'B1 A2 B3 A4 B5', 'A1 B2 B3 B4 A5',
 my @id = map { my $b = $_; batch($b)->json } 'A801 A802 B803', 'B804 A805 A806';
 for my $kind (@kinds) {
     my $clients = $clients{"@$kind[0, 1]"};
-    wait_for(sub { !grep { $_->items < 6 } @$clients }, 1);
+    wait_for(sub { !grep { $_->items < 6 } @$clients });
     my @bad = grep { $_ ne '801 802 803 804 805 806' }
               map { join ' ', $_->data } @$clients;
     is(scalar @bad, 0, "@$kind[0, 1]: two batches, in order")

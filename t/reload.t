@@ -30,7 +30,7 @@ EOF_H
 
     ok($rt->reload, "$name: reload");
     for my $t (sort keys %c) {
-        ok($c{$t}->wait_end(15), "$name: $t ends");
+        ok($c{$t}->wait_end, "$name: $t ends");
         next if $t !~ /websocket|bare/;
         is($c{$t}->close_code, 1012, "$name: $t: 1012");
     }
@@ -38,12 +38,12 @@ EOF_H
         ok($c{$t}{res}{done} && !$c{$t}{reset}, "$name: $t: a clean end")
             or diag show($c{$t}{reset}, $c{$t}{res}{body});
     }
-    my $r = $poll->response(15);
+    my $r = $poll->response;
     is($r->body =~ s/\s//gr, '[]', "$name: the poll has nothing");
     is($r->header('Realtime-Last-Id'), $before, "$name: and an id");
     is(epoch($rt->publish_id('quiet', 'x')), epoch($before),
        "$name: the same epoch");
-    ok(wait_for(sub { !$rt->leaving }, 15), "$name: old processes are gone");
+    ok(wait_for(sub { !$rt->leaving }), "$name: old processes are gone");
 
     # under traffic, again and again
 
@@ -67,7 +67,7 @@ EOF_H
     }
     my $at = $n;
     wait_for(sub { $n > $at + 50 });
-    ok(wait_for(sub { !$rt->leaving }, 20), "$name: old processes are gone")
+    ok(wait_for(sub { !$rt->leaving }), "$name: old processes are gone")
         or diag show([ $rt->leaving ]);
     $stop = 1;
     wait_for(sub { !grep { !$_->done } @pubs });
@@ -136,13 +136,13 @@ $poll->request('GET', '/sub/a', [ Accept => 'application/json' ]);
 wait_for(sub { $rt->status->{zones}{main}{subscribers}{poll} == 1 });
 $rt->quit;
 for my $t (sort keys %c) {
-    ok($c{$t}->wait_end(15), "quit: $t ends");
+    ok($c{$t}->wait_end, "quit: $t ends");
     ok($c{$t}{res}{done}, "quit: $t: a clean end") if $t ne 'websocket';
 }
 is($c{websocket}->close_code, 1012, 'quit: 1012');
-my $r = $poll->response(15);
+my $r = $poll->response;
 is($r->body =~ s/\s//gr, '[]', 'quit: the poll has nothing');
-ok(wait_for(sub { $rt->_reaped }, 15), 'nginx ends by itself');
+ok(wait_for(sub { $rt->_reaped }), 'nginx ends by itself');
 $rt->finish;
 
 
@@ -157,8 +157,8 @@ my @p = $rt->workers;
 $rt->quit;
 ok(wait_for(sub { $rt->leaving == 2 }), 'stop: both processes are leaving');
 kill 'TERM', $rt->leaving;
-ok($c{$_}->wait_end(15), "stop: $_ ends") for sort keys %c;
+ok($c{$_}->wait_end, "stop: $_ ends") for sort keys %c;
 is($c{websocket}->close_code, 1012, 'stop: 1012');
-ok(wait_for(sub { $rt->_reaped }, 15), 'nginx ends fast');
+ok(wait_for(sub { $rt->_reaped }), 'nginx ends fast');
 
 RT->end;

@@ -58,10 +58,10 @@ sub try ($name, $uri, $headers, %o) {
     }
     push $c->{methods}->@*, 'GET' if $o{pipelined};
 
-    RT::Loop::wait_for(sub {
+    wait_for(sub {
         return $c->{responses}->@* || $c->{eof}
             || $c->{res} && $c->{res}{mode} eq 'upgraded';
-    }, 5);
+    });
     my $r = shift $c->{responses}->@* // $c->{res} // RT::Response->none;
     like($r->status, $o{status} // qr/^200$/, "$name: answered")
         or diag $r->show;
@@ -84,7 +84,7 @@ sub try ($name, $uri, $headers, %o) {
     # a connection that is closed is no danger
 
     if (!$closes) {
-        $r = $c->response(5);
+        $r = $c->response;
         is($r->status, 200, "$name: the next request") or diag $r->show;
         like($r->body, qr/^\d+$/, "$name: gets its own answer")
             or diag $r->show;

@@ -157,7 +157,7 @@ $main = undef;
 ok(wait_for(sub {
     $main = $rt->status->{zones}{main};
     return $main->{messages_delivered} >= 32;
-}, 5), 'delivered is counted') or diag show($main);
+}), 'delivered is counted') or diag show($main);
 is($main->{messages_published}, 6, 'published');
 is($main->{messages_delivered}, 32, 'delivered: 5 to 6, 1 to 2');
 is($main->{topics}, 2, 'topics');

@@ -42,7 +42,7 @@ for my $name (sort keys %c) {
 for my $n (1 .. 5) {
     $rt->publish('room/a', "single $n");
     for my $name (sort keys %c) {
-        ok($c{$name}->wait_data("single $n", 10), "$name: single $n");
+        ok($c{$name}->wait_data("single $n"), "$name: single $n");
     }
 }
 

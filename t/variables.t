@@ -30,7 +30,7 @@ sub logged ($tag) {
         open my $f, '<', "$rt->{dir}/access.log" or return;
         ($line) = grep { /\?\Q$tag\E[ &]/ } <$f>;
         return $line;
-    }, 10);
+    });
     return { ($line // '') =~ /(\w+)=(\S*)/g };
 }
 

@@ -43,7 +43,7 @@ use RT::WebSocket;
 
 our @EXPORT = qw(wait_for now seq epoch json_of uri_escape show same);
 
-our $timeout = $ENV{RT_TIMEOUT} || 30;
+our $timeout = $ENV{RT_TIMEOUT} || 90;
 our %live;
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -506,7 +506,7 @@ sub finish ($self) {
         $self->fault("exit status of nginx: $self->{status}");
     }
     if (kill 0, -$self->{pid}) {
-        wait_for(sub { !kill 0, -$self->{pid} }, 2)
+        wait_for(sub { !kill 0, -$self->{pid} })
             or $self->fault('a process is left');
         kill 'KILL', -$self->{pid};
     }
