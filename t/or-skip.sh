@@ -18,6 +18,7 @@ trap 'rm -f "$log"' EXIT
 
 why=$(grep -m 1 -E '^(E:|W: Failed|npm err|npm ERR|.*: not found)' "$log" \
       || tail -n 1 "$log")
+why=${why:-"$*" fails}
 
 echo "ok - $what # SKIP $why"
 echo "$what: skipped, $why" >> "${RT_SKIPPED:-/dev/null}"
