@@ -71,8 +71,10 @@ sub memory ($rt) {
 # Readers who do not read.
 
 {
+    # on a busy machine they do not read for longer than the usual 60s
+
     my $rt = Wide->new(workers => 2, zone => 'main 4m', listen => 'sndbuf=16k',
-                       server => <<'EOF_S');
+                       http => 'send_timeout 600s;', server => <<'EOF_S');
         location ~ ^/latest/(.+)$ {
             realtime_slow latest;
             realtime_subscribe $1;
