@@ -10,7 +10,7 @@ use Exporter 'import';
 use JSON::PP;
 
 our @EXPORT = qw(median figure ratio verdict summary write_json write_table
-                 merge_json markdown thousands);
+                 merge_json markdown thousands against);
 
 
 my %title = (
@@ -38,6 +38,14 @@ my %title = (
     readers            => 'connections',
     deliveries         => 'deliveries',
     reached_ms         => 'last reader has it after, ms',
+    idle_message_p50   => 'message, idle: p50, ms',
+    message_p50        => 'beside: p50',
+    idle_message_p99   => 'idle: p99',
+    message_p99        => 'beside: p99',
+    idle_get_p50       => 'GET, idle: p50, ms',
+    get_p50            => 'beside: p50',
+    idle_get_p99       => 'idle: p99',
+    get_p99            => 'beside: p99',
 );
 
 my $json = JSON::PP->new->canonical->pretty;
@@ -113,6 +121,16 @@ sub thousands ($value) {
 }
 
 
+# "wave_ms 1,234": what this row has and others have not
+
+sub _also ($result, $server) {
+    return join ', ', map {
+        my $value = figure($result, $server, $_) // 0;
+        "$_ " . ($value < 1000 ? sprintf '%.4g', $value : thousands($value));
+    } @{ $result->{also} };
+}
+
+
 sub _ratios ($result, $server) {
     return ('', '') if $server ne 'ours';
 
@@ -142,18 +160,41 @@ sub _waited ($result, $server) {
 
 sub summary ($result) {
     my @report = @{ $result->{report} };
-    my @rows = (['', map({ $title{$_} } @report), 'of bare', 'of nchan',
-                 'waited, %', 'errors']);
+    my @also = $result->{also} ? 'also' : ();
+    my @rows = (['', map({ $title{$_} } @report), @also, 'of bare',
+                 'of nchan', 'waited, %', 'errors']);
 
     for my $server (@{ $result->{servers} }) {
         push @rows, [
             $result->{group} ? $result->{title}
                              : $Bench::Server::title{$server},
             map({ _format($_, figure($result, $server, $_)) } @report),
+            map({ _also($result, $server) } @also),
             _ratios($result, $server),
             _waited($result, $server),
             verdict($result->{runs}{$server}) || 'none',
         ];
+    }
+
+    return @rows;
+}
+
+
+# Two builds of ours: medians of each, and the median of the ratios within the
+# rounds.  A row for each figure; below the line is worse than 3 %.
+
+sub against ($result) {
+    my @rows;
+
+    for my $name (@{ $result->{report} }) {
+        my $ratio = ratio($result, 'ours', 'before', $name) // next;
+        my $more = $name =~ /_s$/;
+        my $worse = $more ? $ratio < 0.97 : $ratio > 1.03;
+
+        push @rows, [$result->{name}, $title{$name},
+                     map({ _format($name, figure($result, $_, $name)) }
+                         qw(before ours)),
+                     sprintf('%.3f', $ratio), $worse ? 'worse' : ''];
     }
 
     return @rows;
@@ -188,7 +229,7 @@ sub write_json ($file, $results, %about) {
                 median => { map {
                     my $server = $_;
                     ($server => { map { ($_ => figure($r, $server, $_)) }
-                                  @{ $r->{report} } })
+                                  @{ $r->{report} }, @{ $r->{also} // [] } })
                 } @{ $r->{servers} } },
                 ratio  => { map {
                     my $other = $_;
@@ -231,6 +272,7 @@ sub _tables ($results) {
             note  => $result->{note} ? ": $result->{note}" : '',
             rows  => \@rows,
             right => scalar @{ $result->{report} },
+            left  => $result->{also} ? 5 : 4,
         };
     }
 
@@ -251,7 +293,8 @@ sub write_table ($file, $results, $about) {
         next if !$head;
 
         print $f "\n| @{[ join ' | ', @$head ]} |\n";
-        print $f '|---|', '--:|' x $table->{right}, '---|' x 4, "\n";
+        print $f '|---|', '--:|' x $table->{right},
+            '---|' x $table->{left}, "\n";
         print $f "| @{[ join ' | ', @$_ ]} |\n" for @rows;
     }
 

@@ -12,6 +12,9 @@ package Bench::Scenario;
 #     quick               seconds of a quick run
 #     rounds              fewer than the others have
 #     group               one table for all of it; ours is the only server
+#     locations           more of the server's configuration
+#     beside              options of t/bench/beside, instead of the load
+#     also                figures of this row alone, in a column of their own
 
 use v5.36;
 
@@ -32,6 +35,65 @@ my @contend = qw(publishes_s cpu_us_per_publish publish_p50 publish_p99
                  processes_used least_share);
 my @reload = qw(publishes_s deliveries_s reloads resumed resent last_p50
                 last_p99 publish_p50 publish_p99);
+
+my @beside = map { my $what = $_;
+                   map { ("idle_${what}_$_", "${what}_$_") } qw(p50 p99) }
+             qw(message get);
+
+# what another client asks for while the probe is measured
+
+my %beside = (
+    patterns  => ['60 subscribers with 256 patterns that share a head',
+                  qw(published_alone_s published_s batch_ms)],
+    nothing   => ['3 GETs of 256 patterns that match nothing, full ring',
+                  qw(answered_ms)],
+    conflated => ['1,000 readers of one topic, plain and conflated',
+                  qw(sse_cpu_us conflated_sse_cpu_us deflated_cpu_us
+                     conflated_deflated_cpu_us)],
+    same      => ['2,000 readers resume, all with one old id',
+                  qw(wave_ms wave_mb)],
+    scattered => ['2,000 readers resume, each with another old id',
+                  qw(wave_ms wave_mb)],
+    pings     => ['one WebSocket client sends pings', qw(frames_s)],
+    inflate   => ['one WebSocket client sends frames that inflate to 64k',
+                  qw(frames_s)],
+    index     => ['126 subscribers with 256 topics each',
+                  qw(answered refused index_free topics_kept
+                     keys_kept)],
+);
+
+my $beside = <<'EOC';
+        location = /nothing        { return 204; }
+        location = /publish/probe  { realtime_publish probe; }
+        location = /probe/it       { realtime_subscribe probe; }
+        location = /status         { realtime_status; }
+
+        location ~ ^/patterns/(.+)$ {
+            realtime_subscribe $1 patterns;
+        }
+
+        location ~ ^/long/(.+)$ {
+            realtime_history   count=1000000 age=1h;
+            realtime_subscribe $1;
+        }
+
+        location ~ ^/conflated/(.+)$ {
+            realtime_conflate  50ms;
+            realtime_subscribe $1;
+        }
+
+        location ~ ^/bomb/(.+)$ {
+            realtime_publish   bomb/$1 websocket;
+            realtime_subscribe bomb/none;
+        }
+EOC
+
+# connections as nginx users expect them: counted and logged
+
+my $usual = <<'EOC';
+        access_log  access.log;
+        limit_conn  perip 100000;
+EOC
 
 my %kinds = (sse => 'SSE', ws => 'WebSocket');
 
@@ -176,6 +238,22 @@ EOC
     }
 
     for my $kind (qw(sse ws)) {
+        push @list, map { {
+            name      => "memory-$kind-3000" . ($_ ? '-detach' : ''),
+            title     => "3,000 idle $kinds{$kind} connections, access log"
+                         . ($_ ? ', realtime_detach' : ' and limit_conn'),
+            load      => { kind => $kind, readers => 3000, idle => 3000,
+                           inflight => 0 },
+            http      => "    limit_conn_zone \$binary_remote_addr"
+                         . " zone=perip:1m;\n",
+            locations => $_ ? '        access_log  access.log;' : $usual,
+            ours      => $_ ? "    realtime_detach on;\n" : '',
+            servers   => $_ ? ['ours'] : [qw(ours nchan)],
+            report    => \@memory,
+        } } 0, 1;
+    }
+
+    for my $kind (qw(sse ws)) {
         push @list, {
             name   => "slow-$kind-1000",
             title  => "1,000 $kinds{$kind} readers, and 1,000 that never read",
@@ -271,6 +349,22 @@ EOC
             rounds    => 1,
             servers   => ['ours'],
             report    => \@reload,
+        };
+    }
+
+    for my $load (sort keys %beside) {
+        my ($title, @also) = @{ $beside{$load} };
+
+        push @list, {
+            name      => "beside-$load",
+            group     => 'Latency of an uninvolved client, idle and beside, '
+                         . '`beside-*`',
+            title     => $title,
+            beside    => { load => $load },
+            locations => $beside,
+            servers   => ['ours'],
+            report    => \@beside,
+            also      => \@also,
         };
     }
 

@@ -9,6 +9,7 @@ package Bench::Server;
 #     joined  the same, frames of one turn of its loop joined
 #
 # A server lives for one scenario.  Whatever it writes is below build/bench.
+# "from" is another build directory that the module is taken from.
 
 use v5.36;
 
@@ -29,11 +30,12 @@ our $nginx = $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
 our $nchan = $ENV{BENCH_NCHAN}
              || '/usr/lib/nginx/modules/ngx_nchan_module.so';
 
+my $module = 'ngx_http_realtime_module.so';
 my %live;
 
 
 sub available ($name, $build) {
-    return -e "$build/ngx_http_realtime_module.so" if $name eq 'ours';
+    return -e "$build/$module" if $name eq 'ours';
     return -e $nchan if $name eq 'nchan';
     return -x "$build/bench/$name" || -x "$build/bench/bare";
 }
@@ -280,7 +282,8 @@ EOC
 
 sub _ours ($self) {
     return {
-        main => "load_module $self->{build}/ngx_http_realtime_module.so;",
+        main => 'load_module ' . ($self->{from} // $self->{build})
+                . "/$module;",
         http => "    realtime_zone main 64m;\n" . ($self->{ours} // ''),
         server => <<'EOC',
         location ~ ^/pub/(.+)$ { realtime_publish $1; }
