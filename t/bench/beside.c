@@ -33,13 +33,14 @@
 #define BESIDE_PERIOD   5000000ull          /* ns between probes */
 #define BESIDE_GETS     512                 /* on their way at once */
 #define BESIDE_LONGEST  90                  /* seconds of a load */
-#define BESIDE_DRAIN    5000000000ull       /* ns for what is on its way */
+#define BESIDE_DRAIN    30000000000ull      /* ns for what is on its way */
 #define BESIDE_IDLE     1500000000ull       /* ns */
 
 
 typedef struct {
     int            fd;
     uint64_t       due;
+    uint64_t       cpu;                     /* of the server, then */
 } beside_get_t;
 
 
@@ -73,6 +74,7 @@ static uint64_t       sent_messages;
 static uint64_t       sent_gets;
 static load_hist_t    messages;
 static load_hist_t    plain;
+static load_hist_t    worked;
 
 
 int
@@ -326,6 +328,7 @@ beside_probe_reset(void)
 {
     memset(&messages, 0, sizeof(messages));
     memset(&plain, 0, sizeof(plain));
+    memset(&worked, 0, sizeof(worked));
     sent_messages = 0;
     sent_gets = 0;
 }
@@ -340,7 +343,7 @@ static unsigned
 beside_probe_drain(void)
 {
     uint64_t  end;
-    unsigned  missing;
+    unsigned  i, missing;
 
     end = load_now() + BESIDE_DRAIN;
 
@@ -352,6 +355,16 @@ beside_probe_drain(void)
                   + (unsigned) (sent_gets - plain.count);
 
     } while (missing && load_now() < end);
+
+    /* an answer that never came was at least so late */
+
+    for (i = 0; i < BESIDE_GETS; i++) {
+        if (gets[i].fd != -1) {
+            load_hist_add(&plain, load_now() - gets[i].due);
+            close(gets[i].fd);
+            gets[i].fd = -1;
+        }
+    }
 
     next_due = load_now();
 
@@ -449,6 +462,7 @@ beside_probe_send(uint64_t due)
 
     gets[i].fd = beside_connect(0, 0);
     gets[i].due = due;
+    gets[i].cpu = load_cpu();
     sent_gets++;
     n = beside_request(buf, sizeof(buf), "GET", "/nothing",
                        "Connection: close\r\n", NULL, 0);
@@ -473,6 +487,7 @@ beside_probe_get(beside_get_t *get)
     }
 
     load_hist_add(&plain, load_now() - get->due);
+    load_hist_add(&worked, load_cpu() - get->cpu);
     close(get->fd);
     get->fd = -1;
 }
@@ -537,4 +552,5 @@ beside_print(const char *prefix)
 {
     beside_print_hist(prefix, "message", &messages);
     beside_print_hist(prefix, "get", &plain);
+    beside_print_hist(prefix, "work", &worked);
 }

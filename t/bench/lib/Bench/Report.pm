@@ -46,6 +46,10 @@ my %title = (
     get_p50            => 'beside: p50',
     idle_get_p99       => 'idle: p99',
     get_p99            => 'beside: p99',
+    idle_work_p50      => 'CPU before a GET, idle: p50, ms',
+    work_p50           => 'beside: p50',
+    idle_work_p99      => 'idle: p99',
+    work_p99           => 'beside: p99',
 );
 
 my $json = JSON::PP->new->canonical->pretty;

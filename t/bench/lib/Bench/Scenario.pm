@@ -38,7 +38,7 @@ my @reload = qw(publishes_s deliveries_s reloads resumed resent last_p50
 
 my @beside = map { my $what = $_;
                    map { ("idle_${what}_$_", "${what}_$_") } qw(p50 p99) }
-             qw(message get);
+             qw(message get work);
 
 # what another client asks for while the probe is measured
 
@@ -92,7 +92,7 @@ EOC
 
 my $usual = <<'EOC';
         access_log  access.log;
-        limit_conn  perip 100000;
+        limit_conn  perip 60000;
 EOC
 
 my %kinds = (sse => 'SSE', ws => 'WebSocket');
