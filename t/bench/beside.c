@@ -32,7 +32,7 @@
 
 #define BESIDE_PERIOD   5000000ull          /* ns between probes */
 #define BESIDE_GETS     512                 /* on their way at once */
-#define BESIDE_LONGEST  90                  /* seconds of a load */
+#define BESIDE_LONGEST  40                  /* seconds of a load */
 #define BESIDE_DRAIN    30000000000ull      /* ns for what is on its way */
 #define BESIDE_IDLE     1500000000ull       /* ns */
 
@@ -361,6 +361,7 @@ beside_probe_drain(void)
     for (i = 0; i < BESIDE_GETS; i++) {
         if (gets[i].fd != -1) {
             load_hist_add(&plain, load_now() - gets[i].due);
+            load_hist_add(&worked, load_cpu() - gets[i].cpu);
             close(gets[i].fd);
             gets[i].fd = -1;
         }

@@ -34,6 +34,7 @@
 #define BESIDE_WAVE         500             /* messages that were missed */
 #define BESIDE_KEYS         100
 #define BESIDE_RATE         20              /* messages a second */
+#define BESIDE_COSTS        4
 #define BESIDE_QUIET        500000000ull    /* ns */
 #define BESIDE_PATIENCE     40000000000ull  /* ns, of one wave */
 
@@ -47,6 +48,14 @@
 #define BESIDE_DEFLATE      "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
 
+typedef struct {
+    const char  *name;
+    const char  *path;
+    const char  *headers;
+    double       cpu_us;
+} beside_cost_t;
+
+
 static void beside_list(char *path, size_t size, const char *prefix,
     const char *format);
 static double beside_publish(void);
@@ -57,8 +66,7 @@ static void beside_patterns(void);
 static void beside_nothing(void);
 static void beside_conflated_prepare(void);
 static void beside_conflated(void);
-static double beside_deliver(const char *path, const char *headers,
-    double idle);
+static double beside_deliver(const char *path, const char *headers);
 static void beside_wave_prepare(void);
 static void beside_wave(const char *format);
 static void beside_same(void);
@@ -73,10 +81,16 @@ static void beside_index(void);
 static uint64_t beside_status(const char *name);
 
 
+static beside_cost_t  costs[BESIDE_COSTS] = {
+    { "sse_cpu_us", "/sub/t/c", BESIDE_SSE, 0 },
+    { "conflated_sse_cpu_us", "/conflated/t/c", BESIDE_SSE, 0 },
+    { "deflated_cpu_us", "/sub/t/c", BESIDE_WS BESIDE_DEFLATE, 0 },
+    { "conflated_deflated_cpu_us", "/conflated/t/c",
+      BESIDE_WS BESIDE_DEFLATE, 0 },
+};
+
 static beside_client_t  clients[BESIDE_MANY];
 static double           published_alone;
-static double           plain_us;
-static double           deflated_us;
 static uint64_t         wave_epoch;
 static uint64_t         wave_first;
 static uint64_t         wave_last;
@@ -264,38 +278,36 @@ beside_nothing(void)
 }
 
 
-/* CPU time for each delivery, without what the probe costs */
+/* CPU time for each delivery, while there is no probe; once more beside it */
 
 static void
 beside_conflated_prepare(void)
 {
-    plain_us = beside_deliver("/sub/t/c", BESIDE_SSE, 0);
-    deflated_us = beside_deliver("/sub/t/c", BESIDE_WS BESIDE_DEFLATE, 0);
+    unsigned  i;
+
+    for (i = 0; i < BESIDE_COSTS; i++) {
+        costs[i].cpu_us = beside_deliver(costs[i].path, costs[i].headers);
+    }
 }
 
 
 static void
 beside_conflated(void)
 {
-    double    idle;
-    uint64_t  cpu;
+    unsigned  i;
 
-    cpu = load_cpu();
-    usleep(500000);
-    idle = (double) (load_cpu() - cpu) / 0.5e9;
+    for (i = 0; i < BESIDE_COSTS; i++) {
+        beside_figure(costs[i].name, costs[i].cpu_us);
 
-    beside_figure("sse_cpu_us", plain_us);
-    beside_figure("conflated_sse_cpu_us",
-                  beside_deliver("/conflated/t/c", BESIDE_SSE, idle));
-    beside_figure("deflated_cpu_us", deflated_us);
-    beside_figure("conflated_deflated_cpu_us",
-                  beside_deliver("/conflated/t/c", BESIDE_WS BESIDE_DEFLATE,
-                                 idle));
+        if (costs[i].path[1] == 'c') {
+            beside_deliver(costs[i].path, costs[i].headers);
+        }
+    }
 }
 
 
 static double
-beside_deliver(const char *path, const char *headers, double idle)
+beside_deliver(const char *path, const char *headers)
 {
     int       fd;
     char      body[1024];
@@ -335,7 +347,7 @@ beside_deliver(const char *path, const char *headers, double idle)
         beside_clients_read(clients, 1000, 100);
     }
 
-    cpu = (double) load_cpu() - cpu - idle * (double) (load_now() - start);
+    cpu = (double) load_cpu() - cpu;
     delivered = beside_status(BESIDE_DELIVERED) - delivered;
 
     beside_clients_close(clients, 1000);

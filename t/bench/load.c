@@ -81,6 +81,7 @@ load_conf_t  load_conf = {
     .subscribe = "/sub/",
     .batch_path = "/batch",
     .topics = 1,
+    .handshakes = 128,
     .inflight = 1,
     .batch_run = 1,
     .size = 128,
@@ -105,6 +106,7 @@ static load_option_t  options[] = {
     { "readers",      &load_conf.readers, NULL, NULL },
     { "idle",         &load_conf.idle, NULL, NULL },
     { "stalled",      &load_conf.stalled, NULL, NULL },
+    { "handshakes",   &load_conf.handshakes, NULL, NULL },
     { "topics",       &load_conf.topics, NULL, NULL },
     { "other_topics", &load_conf.other_topics, NULL, NULL },
     { "inflight",     &load_conf.inflight, NULL, NULL },
@@ -188,6 +190,7 @@ load_options(int argc, char **argv)
     }
 
     if (load_conf.port == 0 || load_conf.topics == 0
+        || load_conf.handshakes == 0
         || load_conf.size < LOAD_MESSAGE_MIN
         || load_conf.size > LOAD_MESSAGE_MAX
         || load_conf.processes > LOAD_PIDS

@@ -51,6 +51,7 @@ typedef struct {
     unsigned       readers;
     unsigned       idle;            /* readers that must stay silent */
     unsigned       stalled;         /* readers that never read */
+    unsigned       handshakes;      /* readers that connect at once */
     unsigned       topics;
     unsigned       other_topics;    /* publish to those, not to the readers' */
     unsigned       inflight;        /* publishers */

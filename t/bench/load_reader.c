@@ -27,7 +27,6 @@
 
 #define LOAD_BUFFER      (256 * 1024)
 #define LOAD_ADDRESS     16000              /* connections of an address */
-#define LOAD_HANDSHAKES  128                /* at a time */
 #define LOAD_AWAY_STEPS  16                 /* back after 10 to 160 ms */
 #define LOAD_AWAY        10000000ull
 
@@ -80,7 +79,7 @@ int
 load_readers_connect(void)
 {
     while (nstarted < load_conf.readers
-           && nstarted - load_nopen < LOAD_HANDSHAKES)
+           && nstarted - load_nopen < load_conf.handshakes)
     {
         if (load_reader_open(&load_readers[nstarted++]) != LOAD_OK) {
             return LOAD_ERROR;

@@ -88,6 +88,18 @@ my $beside = <<'EOC';
         }
 EOC
 
+my $tuned = <<'EOC';
+    client_header_buffer_size  512;
+    connection_pool_size       256;
+    request_pool_size          1k;
+EOC
+
+my %memory = (
+    ''              => 'limit_conn and access log',
+    '-detach'       => 'realtime_detach and access log',
+    '-detach-tuned' => 'the same, small buffers and pools',
+);
+
 # connections as nginx users expect them: counted and logged
 
 my $usual = <<'EOC';
@@ -226,11 +238,7 @@ sub scenarios ($files) {
                       . 'and pools',
             load   => { kind => $kind, readers => $most, idle => $most,
                         inflight => 0 },
-            http   => <<'EOC',
-    client_header_buffer_size  512;
-    connection_pool_size       256;
-    request_pool_size          1k;
-EOC
+            http   => $tuned,
             ours   => 'realtime_detach on;',
             servers => [qw(ours nchan)],
             report => \@memory,
@@ -238,19 +246,23 @@ EOC
     }
 
     for my $kind (qw(sse ws)) {
-        push @list, map { {
-            name      => "memory-$kind-3000" . ($_ ? '-detach' : ''),
-            title     => "3,000 idle $kinds{$kind} connections, access log"
-                         . ($_ ? ', realtime_detach' : ' and limit_conn'),
-            load      => { kind => $kind, readers => 3000, idle => 3000,
-                           inflight => 0 },
-            http      => "    limit_conn_zone \$binary_remote_addr"
-                         . " zone=perip:1m;\n",
-            locations => $_ ? '        access_log  access.log;' : $usual,
-            ours      => $_ ? "    realtime_detach on;\n" : '',
-            servers   => $_ ? ['ours'] : [qw(ours nchan)],
-            report    => \@memory,
-        } } 0, 1;
+        for my $how ('', '-detach', '-detach-tuned') {
+            push @list, {
+                name      => "memory-$kind-3000$how",
+                title     => "3,000 idle $kinds{$kind} connections, "
+                             . $memory{$how},
+                load      => { kind => $kind, readers => 3000, idle => 3000,
+                               inflight => 0, handshakes => 8 },
+                http      => $how =~ /tuned/ ? $tuned : <<'EOC',
+    limit_conn_zone $binary_remote_addr zone=perip:1m;
+EOC
+                locations => $how ? '        access_log  access.log;'
+                                  : $usual,
+                ours      => $how ? "    realtime_detach on;\n" : '',
+                servers   => $how ? ['ours'] : [qw(ours nchan)],
+                report    => \@memory,
+            };
+        }
     }
 
     for my $kind (qw(sse ws)) {
