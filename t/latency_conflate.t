@@ -10,11 +10,11 @@ use RT;
 use RT::Latency;
 
 
-use constant { READERS => 150, MESSAGES => 20 };
+use constant { READERS => 100, MESSAGES => 12 };
 
 my $rt = RT->new(server => <<'EOC');
         location ~ ^/conflated/(.+)$ {
-            realtime_conflate  50ms;
+            realtime_conflate  250ms;
             realtime_subscribe $1;
         }
 EOC

@@ -11,7 +11,7 @@ use RT;
 use RT::Latency;
 
 
-my $rt = RT->new(zone => 'main 16m', listen => 'rcvbuf=16k',
+my $rt = RT->new(zone => 'main 16m', listen => 'rcvbuf=256k',
     server => RT::Latency->word(<<'EOC'));
         location ~ ^/in/(.+)$ {
             realtime_publish   in/$1 websocket;
@@ -40,7 +40,7 @@ my $frame = RT::WebSocket::frame(RT::WebSocket::TEXT, bomb(), rsv => 4);
 ok(length $frame < 200, 'a small frame');
 
 $latency->ok(sub ($end) {
-    $latency->pour($rt->ws('/in/a'), $ping x 10000, 1.5);
+    $latency->pour($rt->ws('/in/a'), $ping x 40000, 1.5);
 }, 'pings');
 
 $latency->ok(sub ($end) {

@@ -1,5 +1,6 @@
 # Readers that come back in a wave are caught up in small steps: all with the
-# same old id, and each with another.
+# same old id, each with another, and readers of a pattern that must look at all
+# that was published since.
 
 use v5.36;
 
@@ -13,11 +14,11 @@ use RT::Latency;
 use constant { READERS => 300, MISSED => 4000 };
 
 my $rt = RT->new(zone => 'main 64m', http => 'client_max_body_size 8m;',
-    server => <<'EOC');
+    server => RT::Latency->word(<<'EOC'));
         location = /batch { realtime_publish t/**; }
         location ~ ^/long/(.+)$ {
             realtime_history   count=1000000 age=1h;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOC
 
@@ -31,12 +32,12 @@ ok(defined seq($first), 'an id');
 
 # The readers are bare sockets: what they get is counted, and not looked at.
 
-sub wave ($end, $id) {
+sub wave ($end, $id, $n = READERS, $topic = 't/wave') {
     my %left;
-    my @s = map { RT::Latency::connect_to($rt) } 1 .. READERS;
+    my @s = map { RT::Latency::connect_to($rt) } 1 .. $n;
 
     for my $i (0 .. $#s) {
-        syswrite $s[$i], "GET /long/t/wave HTTP/1.1\r\nHost: localhost\r\n"
+        syswrite $s[$i], "GET /long/$topic HTTP/1.1\r\nHost: localhost\r\n"
             . "Accept: text/event-stream\r\nLast-Event-ID: "
             . epoch($first) . '-' . $id->($i) . "\r\n\r\n";
         $left{fileno $s[$i]} = $s[$i];
@@ -79,6 +80,12 @@ ok($bytes > READERS * (MISSED - 10) * 128, 'and all before it')
 $latency->ok(sub ($end) {
     ($bytes, $left) = wave($end, sub ($i) { seq($first) + 97 * $i });
 }, 'a wave with ids of all ages');
+
+is($left, 0, 'all got the last message');
+
+$latency->ok(sub ($end) {
+    ($bytes, $left) = wave($end, sub ($i) { seq($first) }, 100, 't/wav*');
+}, 'a wave of readers of a pattern');
 
 is($left, 0, 'all got the last message');
 

@@ -59,7 +59,6 @@ static void beside_print(const char *prefix);
 
 load_conf_t  load_conf = { .seconds = 2 };
 double       beside_seconds;
-unsigned     beside_count;
 
 static FILE          *report;               /* of the child */
 static const char    *load_name;
@@ -201,9 +200,6 @@ beside_options(int argc, char **argv)
 
         } else if (strcmp(argv[i], "seconds") == 0) {
             load_conf.seconds = strtod(value, NULL);
-
-        } else if (strcmp(argv[i], "count") == 0) {
-            beside_count = strtoul(value, NULL, 10);
 
         } else if (strcmp(argv[i], "kind") == 0) {
             load_conf.kind = strcmp(value, "ws") == 0 ? LOAD_WS : LOAD_SSE;

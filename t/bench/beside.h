@@ -35,7 +35,6 @@ typedef struct {
 
 
 extern double    beside_seconds;
-extern unsigned  beside_count;              /* clients of a wave, 0: usual */
 
 
 /* beside.c */

@@ -7,6 +7,7 @@
  *     conflated   1,000 conflated readers of one topic
  *     same        2,000 readers come back, all with the same old id
  *     scattered   2,000 readers come back, each with another id
+ *     scan        100 readers of a pattern come back with the same old id
  *     pings       one WebSocket client that sends pings as fast as it can
  *     inflate     one that sends small deflated frames of 64k
  *     index       126 subscribers with 256 topics each
@@ -36,7 +37,7 @@
 #define BESIDE_RATE         20              /* messages a second */
 #define BESIDE_COSTS        4
 #define BESIDE_QUIET        500000000ull    /* ns */
-#define BESIDE_PATIENCE     40000000000ull  /* ns, of one wave */
+#define BESIDE_PATIENCE     20000000000ull  /* ns, of one wave */
 
 #define BESIDE_DELIVERED    "\"messages_delivered\":"
 #define BESIDE_FREE         "\"index_free_bytes\":"
@@ -68,9 +69,10 @@ static void beside_conflated_prepare(void);
 static void beside_conflated(void);
 static double beside_deliver(const char *path, const char *headers);
 static void beside_wave_prepare(void);
-static void beside_wave(const char *format);
+static void beside_wave(const char *path, unsigned n);
 static void beside_same(void);
 static void beside_scattered(void);
+static void beside_scan(void);
 static void beside_pings(void);
 static void beside_inflate(void);
 static size_t beside_bomb(unsigned char *p, size_t size);
@@ -407,20 +409,20 @@ beside_wave_prepare(void)
 
 
 static void
-beside_wave(const char *format)
+beside_wave(const char *path, unsigned n)
 {
     char      headers[256];
     uint64_t  start, now, last, bytes, before;
-    unsigned  i, n, nopen;
+    unsigned  i, nopen;
 
-    n = beside_count ? beside_count : BESIDE_MANY;
-    snprintf(headers, sizeof(headers), format, wave_epoch);
+    snprintf(headers, sizeof(headers),
+             BESIDE_SSE "Last-Event-ID: %lx-%%lu\r\n", wave_epoch);
 
     start = load_now();
     last = start;
     before = 0;
 
-    beside_clients_open(clients, n, "/long/t/wave0", headers);
+    beside_clients_open(clients, n, path, headers);
 
     do {
         nopen = beside_clients_read(clients, n, 100);
@@ -458,7 +460,7 @@ beside_same(void)
         clients[i].number = wave_first;
     }
 
-    beside_wave(BESIDE_SSE "Last-Event-ID: %lx-%%lu\r\n");
+    beside_wave("/long/t/wave0", BESIDE_MANY);
 }
 
 
@@ -473,7 +475,22 @@ beside_scattered(void)
                                          / BESIDE_MANY;
     }
 
-    beside_wave(BESIDE_SSE "Last-Event-ID: %lx-%%lu\r\n");
+    beside_wave("/long/t/wave0", BESIDE_MANY);
+}
+
+
+/* a hundred, but each has to look at all that came since */
+
+static void
+beside_scan(void)
+{
+    unsigned  i;
+
+    for (i = 0; i < BESIDE_MANY; i++) {
+        clients[i].number = wave_first;
+    }
+
+    beside_wave("/long/t/wav*", 100);
 }
 
 
@@ -655,11 +672,11 @@ beside_index(void)
     beside_list(path, sizeof(path), "/patterns/", "index/%%1$lu/number-%u");
     beside_clients_open(clients, 126, path, BESIDE_SSE);
 
-    end = load_now() + (uint64_t) (beside_seconds * 1e9);
+    end = load_now() + BESIDE_PATIENCE / 2;
 
     do {
         nopen = beside_clients_read(clients, 126, 100);
-    } while (load_now() < end);
+    } while (nopen < 126 && load_now() < end);
 
     fd = beside_connect(1, 1);
     topics = 0;
@@ -693,6 +710,7 @@ beside_load_find(const char *name)
         { "conflated", beside_conflated_prepare, beside_conflated, 0 },
         { "same",      beside_wave_prepare,      beside_same, 0 },
         { "scattered", beside_wave_prepare,      beside_scattered, 0 },
+        { "scan",      beside_wave_prepare,      beside_scan, 0 },
         { "pings",     NULL,                     beside_pings, 0 },
         { "inflate",   NULL,                     beside_inflate, 0 },
         { "index",     beside_index_prepare,     beside_index, 1 },

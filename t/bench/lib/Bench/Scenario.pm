@@ -54,6 +54,8 @@ my %beside = (
                   qw(wave_ms wave_mb)],
     scattered => ['2,000 readers resume, each with another old id',
                   qw(wave_ms wave_mb)],
+    scan      => ['100 readers of a pattern resume, all with one old id',
+                  qw(wave_ms wave_mb)],
     pings     => ['one WebSocket client sends pings', qw(frames_s)],
     inflate   => ['one WebSocket client sends frames that inflate to 64k',
                   qw(frames_s)],
@@ -74,7 +76,7 @@ my $beside = <<'EOC';
 
         location ~ ^/long/(.+)$ {
             realtime_history   count=1000000 age=1h;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 
         location ~ ^/conflated/(.+)$ {
