@@ -203,8 +203,10 @@ $_->close for $one, $two;
         my $topic = 'room/r' . $n % 4;
         my $id = $rt->publish_id($topic, "m$n");
 
-        $at{$topic} = $id if $n == 40 + $n % 4 * 20;
-        push @{ $want{$topic} }, "m$n" if $n > 40 + $n % 4 * 20;
+        my $since = 40 + $n % 4 * 21;
+
+        $at{$topic} = $id if $n == $since;
+        push @{ $want{$topic} }, "m$n" if $n > $since;
     }
 
     is(scalar keys %at, 4, 'positions');
@@ -341,7 +343,7 @@ $_->close for $one, $two;
     my %at = map { $_->{topic} => $_->{id} } $s->messages;
 
     ok($rt->reload, 'reload');
-    is($s->wait_close, 1012, '1012');
+    is($s->wait_close, 1012, 'closed with 1012');
     $rt->publish($_, 'meanwhile') for @topics;
 
     $s = session();
