@@ -46,6 +46,8 @@ typedef struct {
 
 static void beside_options(int argc, char **argv);
 static void beside_child(const beside_load_t *load, int out, int in);
+static void beside_measure_idle(void);
+static void beside_measure_load(int to, int from, pid_t pid);
 static void beside_probe_open(void);
 static void beside_probe_reset(void);
 static unsigned beside_probe_drain(void);
@@ -82,10 +84,6 @@ main(int argc, char **argv)
     int                   i, to[2], from[2];
     char                  line[4096];
     pid_t                 pid;
-    size_t                n;
-    ssize_t               got;
-    uint64_t              start, took;
-    unsigned              missing;
     const beside_load_t  *load;
 
     beside_options(argc, argv);
@@ -124,6 +122,16 @@ main(int argc, char **argv)
     }
 
     beside_probe_open();
+    beside_measure_idle();
+    beside_measure_load(to[1], from[0], pid);
+
+    return 0;
+}
+
+
+static void
+beside_measure_idle(void)
+{
     beside_probe_until(load_now() + 200000000, -1);
     beside_probe_drain();
     beside_probe_reset();
@@ -132,22 +140,32 @@ main(int argc, char **argv)
     beside_probe_drain();
     printf("{");
     beside_print("idle_");
+}
+
+
+static void
+beside_measure_load(int to, int from, pid_t pid)
+{
+    char      line[4096];
+    size_t    n;
+    ssize_t   got;
+    uint64_t  start, took;
+    unsigned  missing;
 
     beside_probe_reset();
-
     start = load_now();
     next_due = start;
 
-    if (write(to[1], "g", 1) != 1) {
+    if (write(to, "g", 1) != 1) {
         load_fail("the load has died");
     }
 
-    beside_probe_until(start + BESIDE_LONGEST * 1000000000ull, from[0]);
+    beside_probe_until(start + BESIDE_LONGEST * 1000000000ull, from);
     took = load_now() - start;
     missing = beside_probe_drain();
 
     for (n = 0; n < sizeof(line) - 1; n += got) {
-        got = read(from[0], line + n, sizeof(line) - 1 - n);
+        got = read(from, line + n, sizeof(line) - 1 - n);
         if (got <= 0) {
             break;
         }
@@ -168,8 +186,6 @@ main(int argc, char **argv)
     *strchr(line, '\n') = '\0';
     printf("\"took\":%.3f,\"skipped\":%lu,\"missing\":%u%s}\n",
            (double) took / 1e9, skipped, missing, line);
-
-    return 0;
 }
 
 

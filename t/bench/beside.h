@@ -1,7 +1,8 @@
 /*
  * What the files of t/bench/beside share.  Arrows point one way: beside.c runs
- * the phases and the probe; beside_load.c is the other client's work;
- * beside_http.c has sockets and requests, for both.
+ * the phases and the probe; beside_load.c is the other client's work, and
+ * beside_input.c what it sends on a WebSocket; beside_http.c has sockets and
+ * requests, for both.
  */
 
 #ifndef _BESIDE_H_INCLUDED_
@@ -14,7 +15,13 @@
 #include "load.h"
 
 
-#define BESIDE_BUFFER  65536
+#define BESIDE_BUFFER       65536
+
+#define BESIDE_SSE          "Accept: text/event-stream\r\n"
+#define BESIDE_WS           "Upgrade: websocket\r\nConnection: Upgrade\r\n"  \
+                            "Sec-WebSocket-Version: 13\r\n"                  \
+                            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+#define BESIDE_DEFLATE      "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
 
 typedef struct {
@@ -45,6 +52,12 @@ void beside_figure(const char *name, double value);
 /* beside_load.c */
 
 const beside_load_t *beside_load_find(const char *name);
+
+
+/* beside_input.c */
+
+void beside_pings(void);
+void beside_inflate(void);
 
 
 /* beside_http.c */

@@ -14,7 +14,7 @@ package RT::Latency;
 # No absolute time is asked for.  The figure is the p90 of the probes while the
 # other client is at work.  It is held against two others of the same run: of
 # the idle server, and of a server that plain GETs keep as busy as it can be,
-# which is what a turn of the event loop costs: no more than 30 times the larger.
+# which is what a turn of the event loop costs.  It may be 30 times the larger.
 # A load is tried up to three times, and the least of each figure counts.
 
 use v5.36;
