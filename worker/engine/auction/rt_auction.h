@@ -1,6 +1,9 @@
 /*
- * What an auction's events tell to everybody: for projections, which must not
- * know more.  Never a max, never who has bid in secret.
+ * The interface of the auctions' room: the names of the kinds, the types of
+ * the events, and the public part of an event.  A projection of auctions
+ * includes this header and nothing else of the room.
+ *
+ * The engine itself, rt_auction_engine, is in rt_engine.h, as every engine is.
  */
 
 
@@ -14,6 +17,8 @@
 #define RT_AUCTION_CURRENCY_MAX  8
 
 
+/* in the journal for ever */
+
 typedef enum {
     RT_AUCTION_ENGLISH = 0,
     RT_AUCTION_DUTCH,
@@ -23,6 +28,7 @@ typedef enum {
 
 
 /* event types, in the journal for ever */
+
 typedef enum {
     RT_AUCTION_E_CREATED = 1,
     RT_AUCTION_E_OPENED,
@@ -34,6 +40,11 @@ typedef enum {
     RT_AUCTION_E_CANCELLED
 } rt_auction_event_e;
 
+
+/*
+ * The public part of an event: never a maximum, a reserve or a sealed bid.
+ * What an event does not say is 0.
+ */
 
 typedef struct {
     uint64_t           ends_at;
@@ -52,7 +63,7 @@ typedef struct {
 
 extern const char  *rt_auction_kinds[];     /* NULL at the end */
 
-/* what it does not say is 0 */
+/* strings of "t" point into the event's data */
 void rt_auction_told(const rt_event_t *ev, rt_auction_told_t *t);
 
 
