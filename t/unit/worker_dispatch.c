@@ -9,7 +9,7 @@
  * Sources: rt_auction_end.c rt_auction_event.c rt_auction_price.c
  * Sources: rt_auction_publish.c rt_auction_seal.c rt_auction_snapshot.c
  * Sources: rt_auction_state.c rt_auction_terms.c rt_auction_view.c
- * Sources: rt_auctions.c rt_fields.c
+ * Sources: rt_auctions.c rt_auctions_list.c rt_auctions_view.c rt_fields.c
  * Sources: rt_engine.c rt_json.c
  * Sources: rt_core.c rt_log.c rt_dispatch.c
  * Sources: rt_history.c rt_store.c rt_entity.c

@@ -321,6 +321,7 @@ rt_auction_state_apply(void *state, const rt_event_t *ev)
         break;
     }
 
+    rt_assert(a->n <= a->t.max_bidders);
     rt_assert(a->leader >= -1 && a->leader < (int64_t) a->n);
     rt_assert(a->winner >= -1 && a->winner < (int64_t) a->n);
 }
