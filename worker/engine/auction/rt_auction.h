@@ -1,9 +1,7 @@
 /*
- * The interface of the auctions' room: the names of the kinds, the types of
- * the events, and the public part of an event.  A projection of auctions
- * includes this header and nothing else of the room.
- *
- * The engine itself, rt_auction_engine, is in rt_engine.h, as every engine is.
+ * The interface of the auctions' room: the engines, the names of the kinds,
+ * the types of the events, and the public part of an event.  A projection of
+ * auctions includes this header and nothing else of the room.
  */
 
 
@@ -60,6 +58,9 @@ typedef struct {
     uint64_t           starts_at;
 } rt_auction_told_t;
 
+
+extern const rt_engine_t  rt_auction_engine;
+extern const rt_engine_t  rt_auctions_engine;   /* a projection */
 
 extern const char  *rt_auction_kinds[];     /* NULL at the end */
 
