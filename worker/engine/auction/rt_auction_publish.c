@@ -11,12 +11,24 @@
 #include "rt_auction_private.h"
 
 
+/* no printf() here: this is done for each event */
+
+static void
+rt_auction_publish_type(rt_buf_t *b, const char *type)
+{
+    rt_buf_literal(b, "\"type\":\"");
+    rt_buf_put(b, type, strlen(type));
+}
+
+
 static void
 rt_auction_publish_head(rt_buf_t *b, const char *type, int64_t price,
     rt_str_t leader, uint64_t ends_at)
 {
-    rt_buf_printf(b, "\"type\":\"%s\",\"price\":%lld,\"leader\":", type,
-                  (long long) price);
+    rt_auction_publish_type(b, type);
+    rt_buf_literal(b, "\",\"price\":");
+    rt_buf_number(b, price);
+    rt_buf_literal(b, ",\"leader\":");
     rt_auction_view_string(b, leader);
     rt_buf_literal(b, ",\"ends_at\":");
     rt_buf_number(b, (int64_t) ends_at);
@@ -28,8 +40,8 @@ rt_auction_publish_head(rt_buf_t *b, const char *type, int64_t price,
 static void
 rt_auction_publish_hidden(rt_buf_t *b, const char *type, uint64_t ends_at)
 {
-    rt_buf_printf(b, "\"type\":\"%s\",\"price\":null,\"leader\":null,"
-                  "\"ends_at\":", type);
+    rt_auction_publish_type(b, type);
+    rt_buf_literal(b, "\",\"price\":null,\"leader\":null,\"ends_at\":");
     rt_buf_number(b, (int64_t) ends_at);
 }
 

@@ -213,7 +213,8 @@ rt_auction_state_bid(rt_auction_t *a, const rt_event_t *ev,
         b->order = ev->version;
     }
 
-    a->leader = rt_auction_state_find(a, e->leader);
+    a->leader = rt_str_eq(e->user, e->leader)
+                ? b - a->bidders : rt_auction_state_find(a, e->leader);
 }
 
 
