@@ -178,13 +178,14 @@ $(BUILD)/asan/module/Makefile: $(BUILD)/src/system/configure config \
 
 # The programs.  Floating point must give the same bytes everywhere.
 
-program_main :=	worker/main.c worker/ctl/realtimectl.c
-program_objs =	$(patsubst %.c,$1/%.o,$2 $(filter-out $(program_main),$(worker_src)))
+daemon_src :=	$(filter-out worker/ctl/%,$(worker_src))
+ctl_src :=	$(filter-out worker/main.c,$(worker_src))
+program_objs =	$(patsubst %.c,$1/%.o,$2)
 
 # $(call program_rules,directory,flags)
 define program_rules
-$1/realtimed:	$(call program_objs,$1,worker/main.c)
-$1/realtimectl: $(call program_objs,$1,worker/ctl/realtimectl.c)
+$1/realtimed:	$(call program_objs,$1,$(daemon_src))
+$1/realtimectl: $(call program_objs,$1,$(ctl_src))
 
 $1/realtimed $1/realtimectl:
 	$$(call Q,LD)$$(CC) $2 -o $$@ $$^ $$(LIBS)
@@ -207,13 +208,14 @@ $(eval $(call program_rules,$(BUILD)/asan,$$(ASAN_CFLAGS)))
 #  * Sources: ngx_http_rt_id.c ngx_http_rt_utf8.c
 #  * Libs: -lyajl
 #
-# "nginx-headers" among the sources adds nginx's include paths.
+# "nginx-headers" among the sources adds nginx's include paths; "core/" are
+# all sources of that room of the daemon.
 
 tag =		$(shell sed -n 's/^ \* $2: *//p' $1)
 find =		$(firstword $(wildcard $1 $(addsuffix $1,$(rooms) t/unit/ \
 		t/fuzz/)) $1)
 sources =	$(foreach s,$(filter-out nginx-headers,$(call tag,$1,Sources)), \
-		$(call find,$s))
+		$(if $(filter %/,$s),$(wildcard worker/$s*.c),$(call find,$s)))
 nginx_incs =	$(addprefix -I$(NGINX_SRC)/src/,core event event/modules \
 		os/unix http http/modules http/v2) -I$(BUILD)/module \
 		-Wno-unused-parameter

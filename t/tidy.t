@@ -98,6 +98,48 @@ all('nginx is included before the system',
     });
 
 
+# Rooms: the folders of each program, and what a file in each may include
+# beside its own room: other rooms, or single files.  A room that is not in
+# the table is not checked.
+
+my @below_link = map { "worker/$_" } qw(core journal dispatch);
+
+my %rooms = (
+    'worker/core' => [],
+    'worker/journal' => [ 'worker/core' ],
+    'worker/dispatch' => [ 'worker/core', 'worker/journal' ],
+    'worker/link' => [ @below_link ],
+    'worker/engine/auction' => [ 'worker/core' ],
+    'worker/ctl' => [ @below_link, 'worker/link', 'worker' ],
+    'worker' => [ @below_link, 'worker/link', 'worker/engine/auction' ],
+);
+
+sub room ($file) { return $file =~ s{/[^/]+$}{}r }
+
+
+sub may_include ($from, $to) {
+    my ($room, $other) = (room($from), room($to));
+    my $may = $rooms{$room};
+    return !$may || $room eq $other || grep { $_ eq $other || $_ eq $to } @$may;
+}
+
+{
+    my @bad;
+    for my $file (grep { m{^(?:ngx_module|worker)/} } @c) {
+        my @names = map { /^#include [<"]([^>"]+)[>"]/ } lines($file);
+        for my $to (map { $own{$_} // () } @names) {
+            push @bad, "$file includes $to" if !may_include($file, $to);
+        }
+    }
+    ok(!@bad, 'includes point from a room to those below it')
+        or diag join "\n", @bad;
+
+    my %there = map { room($_) => 1 } @c;
+    my @none = grep { !$there{$_} } sort keys %rooms;
+    ok(!@none, 'all rooms of the table exist') or diag "@none";
+}
+
+
 # Directives.  docs/directives.md has a heading with the name in it for each.
 
 SKIP: {

@@ -2,13 +2,7 @@
  * Commands to an auction: any JSON, any command; no event without a change of
  * version, a snapshot gives the same state, and a clock goes forward.
  *
- * Sources: rt_auction.c rt_auction_clock.c rt_auction_decide.c
- * Sources: rt_auction_end.c rt_auction_event.c rt_auction_price.c
- * Sources: rt_auction_publish.c rt_auction_seal.c rt_auction_snapshot.c
- * Sources: rt_auction_state.c rt_auction_terms.c rt_auction_view.c
- * Sources: rt_auctions.c rt_auctions_list.c rt_auctions_view.c rt_fields.c
- * Sources: rt_engine.c rt_json.c
- * Sources: rt_core.c rt_log.c
+ * Sources: core/ engine/auction/ rt_engines.c
  * Libs: -lyajl -lsodium
  */
 
@@ -18,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rt_auction.h>
 #include <rt_engine.h>
 
 

@@ -2,10 +2,8 @@
  * Recovery of a journal in which anything may stand: it ends whole, torn or
  * damaged; what was taken is taken again, and what was cut stays cut.
  *
- * Sources: rt_journal.c rt_recover.c rt_io.c
- * Sources: rt_log.c rt_core.c rt_crc32c.c
- * Sources: rt_loop.c
- * Libs: -lpthread
+ * Sources: core/ journal/
+ * Libs: -lyajl -lsodium -lpthread
  */
 
 

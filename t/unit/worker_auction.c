@@ -3,13 +3,7 @@
  * snipe's edges, Dutch, sealed, Vickrey, buying, limits, retraction, the
  * clock; that nothing leaks; input that is wrong; and layouts of former days.
  *
- * Sources: rt_auction.c rt_auction_clock.c rt_auction_decide.c
- * Sources: rt_auction_end.c rt_auction_event.c rt_auction_price.c
- * Sources: rt_auction_publish.c rt_auction_seal.c rt_auction_snapshot.c
- * Sources: rt_auction_state.c rt_auction_terms.c rt_auction_view.c
- * Sources: rt_auctions.c rt_auctions_list.c rt_auctions_view.c rt_fields.c
- * Sources: rt_engine.c rt_json.c
- * Sources: rt_core.c rt_log.c
+ * Sources: core/ engine/auction/ rt_engines.c
  * Libs: -lyajl -lsodium
  */
 
@@ -24,6 +18,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include <rt_auction.h>
 #include <rt_engine.h>
 
 

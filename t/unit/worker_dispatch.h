@@ -23,6 +23,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include <rt_auction.h>
 #include <rt_dispatch.h>
 #include <rt_log.h>
 #include <rt_snapshot.h>

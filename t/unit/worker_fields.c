@@ -2,8 +2,8 @@
  * A JSON object read by a table of fields: each type, each width, ranges,
  * what is absent, and what is refused with which words.
  *
- * Sources: rt_fields.c rt_json.c rt_core.c rt_log.c
- * Libs: -lyajl
+ * Sources: core/
+ * Libs: -lyajl -lsodium
  */
 
 

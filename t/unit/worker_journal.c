@@ -2,10 +2,8 @@
  * The journal: what is appended is read back; every byte flipped, every
  * truncation; commands of several records; disks that fail.
  *
- * Sources: rt_journal.c rt_recover.c rt_io.c
- * Sources: rt_log.c rt_core.c rt_crc32c.c
- * Sources: rt_loop.c
- * Libs: -lpthread
+ * Sources: core/ journal/
+ * Libs: -lyajl -lsodium -lpthread
  */
 
 

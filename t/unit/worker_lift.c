@@ -5,18 +5,7 @@
  * nothing but version 3; the older program does not start on what the newer
  * one has written, and says where that is.
  *
- * Sources: rt_auction.c rt_auction_clock.c rt_auction_decide.c
- * Sources: rt_auction_end.c rt_auction_event.c rt_auction_price.c
- * Sources: rt_auction_publish.c rt_auction_seal.c rt_auction_snapshot.c
- * Sources: rt_auction_state.c rt_auction_terms.c rt_auction_view.c
- * Sources: rt_auctions.c rt_auctions_list.c rt_auctions_view.c rt_fields.c
- * Sources: rt_engine.c rt_json.c rt_wire.c
- * Sources: rt_core.c rt_log.c rt_dispatch.c
- * Sources: rt_history.c rt_store.c rt_entity.c
- * Sources: rt_idem.c rt_journal.c rt_recover.c
- * Sources: rt_snapshot.c rt_io.c rt_crc32c.c
- * Sources: rt_loop.c rt_projection.c rt_visit.c
- * Sources: rt_link.c rt_publish.c rt_live.c
+ * Sources: core/ journal/ dispatch/ link/ engine/auction/ rt_engines.c
  * Libs: -lyajl -lsodium -lpthread
  */
 

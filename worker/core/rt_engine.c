@@ -1,5 +1,6 @@
 /*
- * The list of engines, and what all of them share.
+ * What all engines share: versions of event types, the output of decide(),
+ * and the arguments of queries.
  */
 
 
@@ -10,43 +11,6 @@
 
 
 #define RT_REFUSE_MAX  512
-
-
-const rt_engine_t  *rt_engines[RT_ENGINES_MAX + 1] = {
-    &rt_auction_engine,
-    &rt_auctions_engine,
-    NULL
-};
-
-
-const rt_engine_t *
-rt_engine_by_name(rt_str_t name)
-{
-    rt_uint_t  i;
-
-    for (i = 0; rt_engines[i]; i++) {
-        if (rt_str_is(name, rt_engines[i]->name)) {
-            return rt_engines[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-const rt_engine_t *
-rt_engine_by_id(rt_uint_t id)
-{
-    rt_uint_t  i;
-
-    for (i = 0; rt_engines[i]; i++) {
-        if (rt_engines[i]->id == id) {
-            return rt_engines[i];
-        }
-    }
-
-    return NULL;
-}
 
 
 rt_uint_t

@@ -193,10 +193,13 @@ struct rt_engine_s {
 };
 
 
+/* the engines that are compiled in, in worker/rt_engines.c */
+
 extern const rt_engine_t  *rt_engines[];    /* NULL at the end */
 
 const rt_engine_t *rt_engine_by_name(rt_str_t name);
 const rt_engine_t *rt_engine_by_id(rt_uint_t id);
+
 
 /* today's version of an event type; 0: there is no such type */
 rt_uint_t rt_engine_version(const rt_engine_t *engine, rt_uint_t type);
@@ -222,11 +225,6 @@ rt_int_t rt_arg(rt_str_t args, const char *name, u_char *buf, size_t size,
 
 /* RT_OK, RT_DECLINED: not given, RT_ERROR: not a number up to 2^63 - 1 */
 rt_int_t rt_arg_number(rt_str_t args, const char *name, int64_t *n);
-
-
-/* from the engines' files */
-extern const rt_engine_t  rt_auction_engine;
-extern const rt_engine_t  rt_auctions_engine;
 
 
 #endif /* _RT_ENGINE_H_INCLUDED_ */
