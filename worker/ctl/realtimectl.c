@@ -594,7 +594,7 @@ rt_check_free(rt_check_t *ck)
 {
     if (ck->has_part) {
         rt_dispatch_free(&ck->part);
-        free(ck->part.journal.window);
+        rt_journal_reader_close(&ck->part.journal);
         ck->has_part = 0;
     }
 }
@@ -616,9 +616,7 @@ rt_check_load(rt_check_t *ck, uint64_t seq)
 
     rt_check_free(ck);
     rt_dispatch_init(&ck->part, &ck->all.conf);
-    ck->part.journal = ck->all.journal;
-    ck->part.journal.window = rt_malloc(RT_JOURNAL_WINDOW);
-    ck->part.journal.window_size = 0;
+    rt_journal_reader_open(&ck->part.journal, &ck->all.journal);
     ck->has_part = 1;
 
     rc = rt_dispatch_load(&ck->part, &head, &body);

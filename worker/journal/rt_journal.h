@@ -1,55 +1,44 @@
 /*
  * The journal: every event, in order, on disk before its command is answered.
  *
+ * This header is the interface of the room worker/journal, together with
+ * rt_record.h, the bytes on disk, and rt_snapshot.h, the files of snapshots.
+ * The room owns the data directory and calls core only.  It does not know what
+ * an event means.  rt_journal_private.h is for its own files:
+ *
+ *   rt_journal.c     the directory: open, lock, start and stop of the threads
+ *   rt_append.c      appending; the hand-over to the writer
+ *   rt_writer.c      the thread that writes and syncs
+ *   rt_preparer.c    the thread that makes spare files; retention
+ *   rt_read.c        one record by its address
+ *   rt_scan.c        all records from an address on
+ *   rt_recover.c     cutting a torn tail, or at a damage
+ *   rt_snapshot.c    snapshot files
+ *
  * Files in the data directory:
  *
  *   journal.id       the journal's epoch
  *   00000001.seg     segments, numbered from 1, all of one size
  *   spare-1          a zero-filled file that waits to become a segment
- *   old-1            a segment that retention has dropped, a spare to be
- *   lock             flock()ed by who may write
- *
- * A segment begins with a header of 64 bytes; records follow without holes; an
- * END record closes it when the next record does not fit.  After the last
- * record of the last segment there are zeros, or what a former life of the
- * file has left, which no checksum fits: checksums are seeded with a salt
- * made of the segment's number.
- *
- * A record, little-endian, padded with zeros to a multiple of 8:
- *
- *    0  u32  crc32c of all that follows, padding included, seeded with salt
- *    4  u32  size without padding
- *    8  u64  seq, from 1 without holes
- *   16  u64  time, ms since 1970, never falling
- *   24  u64  version of the entity after this event
- *   32  u64  address of the entity's previous record, 0: none
- *   40  u32  batch: seq less the seq of the first record of its batch
- *   44  u16  type, the engine's; 0xff00 and above are the journal's
- *   46  u8   version of the type
- *   47  u8   engine
- *   48  u8   flags
- *   49  u8   length of the entity's name
- *   50  u16  zero
- *   52       name, then data
- *
- * An address is segment << 32 | offset.  "previous" makes each entity's events
- * a chain, so its history is read without an index on disk.
+ *   old-1            a segment that retention has dropped; it becomes a spare
+ *   lock             flock()ed by the process that writes
  *
  * A batch is what one write and one fdatasync() bring to disk; the next one is
  * written only when that has succeeded.  So a whole record of a batch proves
- * that everything before the batch's first record was on disk.  That is how
- * recovery tells a torn tail, which it cuts, from damage, on which it refuses:
- * a bad record is damage if a whole one of a later batch follows.
+ * that everything before the batch's first record was on disk.  Recovery uses
+ * that to distinguish a torn tail, which it cuts, from damage, on which it
+ * refuses to start: a bad record is damage if a whole record of a later batch
+ * follows.
  *
- * Two threads.  The thread of logic appends to a buffer and hands it over when
- * the writer is idle; what comes meanwhile gathers in the other buffer.  The
- * writer writes, syncs, and rings an eventfd.  A third thread, the preparer,
+ * Two threads write.  The thread of logic appends to a buffer and hands it to
+ * the writer when the writer is idle; meanwhile the other buffer fills.  The
+ * writer writes, syncs, and signals an eventfd.  A third thread, the preparer,
  * keeps zero-filled spares, so that the writer never waits for a file to grow.
  *
  * When the disk fails, the writer keeps its buffer and tries again; nothing is
- * acknowledged meanwhile, rt_journal_failing() says so, and the buffers'
- * sizes bound what waits.  After a failed fdatasync() the batch is written
- * anew: the kernel may have dropped its pages.
+ * acknowledged meanwhile, "failing" is set, and the buffers' sizes bound what
+ * waits.  After a failed fdatasync() the batch is written anew: the kernel may
+ * have dropped its pages.
  */
 
 
@@ -60,19 +49,8 @@
 #include <pthread.h>
 
 #include "rt_core.h"
+#include "rt_record.h"
 
-
-#define RT_SEGMENT_HEADER_SIZE   64
-#define RT_RECORD_HEADER_SIZE    52
-#define RT_RECORD_ALIGN          8
-
-/* the END record: a header without name and data, padded */
-#define RT_RECORD_END_SIZE       56
-
-/* one event; a snapshot of a large book would not fit, and must not */
-#define RT_RECORD_DATA_MAX       (1024 * 1024)
-#define RT_RECORD_SIZE_MAX                                                    \
-    rt_align(RT_RECORD_HEADER_SIZE + 255 + RT_RECORD_DATA_MAX, RT_RECORD_ALIGN)
 
 /* 64m: a spare is made in a blink, and 10 million events are 30 files */
 #define RT_SEGMENT_SIZE          (64 * 1024 * 1024)
@@ -86,33 +64,6 @@
 #define RT_JOURNAL_RETRY_MS      100        /* between tries of a failed disk */
 #define RT_JOURNAL_WINDOW        (64 * 1024)   /* read at once by a cursor */
 #define RT_JOURNAL_FDS           16         /* segments open for reading */
-
-/* types that are the journal's and the dispatcher's own */
-#define RT_RECORD_END            0xffff     /* the segment ends here */
-#define RT_RECORD_ANSWER         0xfffe     /* an idempotency key's answer */
-#define RT_RECORD_HASH           0xfffd     /* the entity's state hash */
-#define RT_RECORD_SYSTEM         0xff00     /* from here on */
-
-/* flags */
-#define RT_RECORD_MORE           0x01       /* the command has more records */
-
-
-typedef struct {
-    uint64_t       addr;
-    uint64_t       next;                    /* address after it */
-    uint64_t       seq;
-    uint64_t       time_ms;
-    uint64_t       version;
-    uint64_t       prev;
-    uint32_t       batch;
-    uint16_t       type;
-    uint8_t        lift;                    /* the type's version */
-    uint8_t        engine;
-    uint8_t        flags;
-    rt_str_t       entity;                  /* borrowed, until the next read */
-    rt_str_t       data;
-} rt_record_t;
-
 
 typedef struct {
     uint32_t       segment;
@@ -159,13 +110,11 @@ typedef struct {
 
 
 typedef struct {
+    /* other rooms may read these, and set none */
     rt_journal_conf_t    conf;
     char                *dir;               /* owner */
-    int                  lock_fd;
-    int                  event_fd;          /* rung by the writer */
+    int                  event_fd;          /* signalled by the writer */
     uint64_t             epoch;
-
-    /* the thread of logic's */
     uint32_t             segment;           /* appended to; 0: none yet */
     uint32_t             offset;
     uint32_t             first_segment;     /* the oldest kept */
@@ -173,16 +122,21 @@ typedef struct {
     uint64_t             last_time;
     uint64_t             durable_seq;
     uint64_t             durable_addr;      /* after the last durable record */
+    rt_uint_t            failing;
+    rt_journal_stats_t   stats;
+
+    /* the thread of logic's */
+    int                  lock_fd;
     uint64_t             batch_seq;         /* the first of the active batch */
     rt_uint_t            active;            /* which of batch[] */
     rt_batch_t           batch[2];
-    rt_uint_t            failing;
     rt_uint_t            running;
-    rt_journal_stats_t   stats;
 
     u_char              *window;            /* of reads; owner */
     uint64_t             window_addr;
     size_t               window_size;
+    u_char              *large;             /* a record larger than the window,
+                                               owner; NULL: none was read */
     uint64_t             fd_clock;
     rt_journal_fd_t      fds[RT_JOURNAL_FDS];
 
@@ -210,11 +164,6 @@ typedef struct {
 } rt_journal_t;
 
 
-#define rt_addr(segment, offset)  ((uint64_t) (segment) << 32 | (offset))
-#define rt_addr_segment(addr)     ((uint32_t) ((addr) >> 32))
-#define rt_addr_offset(addr)      ((uint32_t) (addr))
-
-
 /* opens the directory, makes it if it is not there, takes the lock */
 rt_int_t rt_journal_open(rt_journal_t *j, const rt_journal_conf_t *conf);
 
@@ -237,8 +186,16 @@ void rt_journal_flush(rt_journal_t *j);
 /* the eventfd has rung: durable_seq, failing and stats are new */
 void rt_journal_notified(rt_journal_t *j);
 
-/* bytes that wait for the disk */
+/* bytes that wait for the disk; those of them not yet with the writer */
 size_t rt_journal_pending(const rt_journal_t *j);
+size_t rt_journal_gathered(const rt_journal_t *j);
+
+/* everything that was appended is on disk */
+static inline rt_uint_t
+rt_journal_is_synced(const rt_journal_t *j)
+{
+    return j->durable_seq == j->next_seq - 1;
+}
 
 /*
  * The record at an address: RT_OK, RT_DECLINED if there is none (the end, or
@@ -250,6 +207,13 @@ rt_int_t rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
 /* the same for an address that a peer has given: nothing is logged */
 rt_int_t rt_journal_try(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
 
+/*
+ * A second reader of j's files: rt_journal_read() and rt_journal_scan() only.
+ * It owns its window and descriptors; j must outlive it.
+ */
+void rt_journal_reader_open(rt_journal_t *reader, const rt_journal_t *j);
+void rt_journal_reader_close(rt_journal_t *reader);
+
 /* segments that end before addr become spares or go */
 void rt_journal_retain(rt_journal_t *j, uint64_t addr);
 
@@ -257,29 +221,9 @@ void rt_journal_retain(rt_journal_t *j, uint64_t addr);
 uint64_t rt_journal_first(const rt_journal_t *j);
 
 
-/* the format, shared with rt_recover.c */
-
-#define rt_segment_salt(n)  ((uint32_t) (n) * 0x9e3779b1u)
-
-size_t rt_record_size(const rt_record_t *rec);      /* with padding */
-u_char *rt_record_encode(u_char *p, const rt_record_t *rec, uint32_t salt);
-
 /*
- * RT_OK, RT_AGAIN if n bytes do not hold all of it (rec->next is then the
- * size), RT_DECLINED if there is no record here.
- */
-rt_int_t rt_record_decode(rt_record_t *rec, const u_char *p, size_t n,
-    uint32_t salt);
-
-void rt_segment_encode(u_char *p, uint32_t segment, uint64_t epoch,
-    uint64_t first_seq, uint64_t time_ms, size_t size);
-rt_int_t rt_segment_decode(const u_char *p, uint32_t segment,
-    uint64_t *first_seq, size_t *size);
-
-
-/*
- * Going through the files from an address on, in rt_recover.c.  The handler
- * gets whole commands only; RT_ERROR from it ends the scan.
+ * All records from an address on.  The handler gets whole commands only;
+ * RT_ERROR from it ends the scan.
  */
 
 typedef rt_int_t (*rt_scan_pt)(void *data, const rt_record_t *rec);
@@ -310,8 +254,5 @@ rt_int_t rt_journal_recover(rt_journal_t *j, uint64_t addr, uint64_t seq,
  * been published will be given again.
  */
 rt_int_t rt_journal_repair(rt_journal_t *j, const rt_scan_result_t *res);
-
-void rt_segment_path(const rt_journal_t *j, uint32_t segment, char *path);
-
 
 #endif /* _RT_JOURNAL_H_INCLUDED_ */
