@@ -3,11 +3,11 @@
  *
  * Start: read the configuration, open the log, listen, write the pid file,
  * drop privileges, open the journal and replay, start its threads, serve.
- * The socket is there before the replay is done: who connects early waits in
- * the backlog, and finds the truth.
+ * The socket is there before the replay is done: a peer that connects early
+ * waits in the backlog until the state is complete.
  *
- * Stop (SIGTERM, SIGINT): no new connections, CLOSE to all, what is owed is
- * synced and sent, a last snapshot, exit.
+ * Stop (SIGTERM, SIGINT): no new connections, CLOSE to all, outstanding answers
+ * are synced and sent, a last snapshot, exit.
  */
 
 
@@ -30,6 +30,7 @@
 
 #include "rt_conf.h"
 #include "rt_log.h"
+#include "rt_loop.h"
 
 
 #define RT_MAIN_EVICT_MS   1000             /* between looks at idle entities */
@@ -38,8 +39,9 @@
 
 typedef struct {
     rt_conf_t        conf;
-    rt_dispatch_t    dispatch;
-    rt_link_t        link;
+    rt_dispatch_t   *dispatch;
+    rt_journal_t    *journal;               /* of the dispatcher */
+    rt_link_t       *link;
     const char      *file;                  /* -c */
     const char      *listen;
     const char      *data;
@@ -237,12 +239,8 @@ rt_main_reload(void)
     rt_log_level = new.log_level;
     cf->log_level = new.log_level;
 
-    new.dispatch.journal = rt_main.dispatch.conf.journal;
-    rt_main.dispatch.conf = new.dispatch;
-    rt_main.dispatch.visits.max = new.dispatch.visits_max;
-
-    rt_main.link.conf.npeers = new.link.npeers;
-    memcpy(rt_main.link.conf.peers, new.link.peers, sizeof(new.link.peers));
+    rt_dispatch_configure(rt_main.dispatch, &new.dispatch);
+    rt_link_configure(rt_main.link, &new.link);
 }
 
 
@@ -265,7 +263,7 @@ rt_main_stop(void)
 
     rt_main.stopping = 1;
     rt_main_notify("STOPPING=1");
-    rt_link_stop(&rt_main.link);
+    rt_link_stop(rt_main.link);
     rt_timer_set(&rt_main.drain, RT_LINK_DRAIN_MS);
 }
 
@@ -283,12 +281,10 @@ rt_main_children(void)
             return;
         }
 
-        if (pid == rt_main.dispatch.snapshot_pid) {
-            rt_dispatch_snapshot_exited(&rt_main.dispatch, status);
-
-            if (!rt_main.dispatch.snapshot_written) {
-                rt_link_snapshot_done(&rt_main.link, 0);
-            }
+        if (rt_dispatch_snapshot_child(rt_main.dispatch, pid, status)
+            == RT_ERROR)
+        {
+            rt_link_snapshot_done(rt_main.link, 0);
         }
     }
 }
@@ -369,14 +365,14 @@ rt_main_flush(rt_timer_t *t)
 {
     (void) t;
 
-    (void) rt_dispatch_flush(&rt_main.dispatch, 1);
+    (void) rt_dispatch_flush(rt_main.dispatch, 1);
 }
 
 
 static void
 rt_main_evict(rt_timer_t *t)
 {
-    rt_dispatch_evict(&rt_main.dispatch);
+    rt_dispatch_evict(rt_main.dispatch);
     rt_timer_set(t, RT_MAIN_EVICT_MS);
 }
 
@@ -386,7 +382,7 @@ rt_main_save(rt_timer_t *t)
 {
     /* the loop must not wait for the disk; an older cursor is good enough */
 
-    rt_publish_save(&rt_main.link, 0);
+    rt_link_save(rt_main.link, 0);
     rt_timer_set(t, RT_MAIN_SAVE_MS);
 }
 
@@ -395,17 +391,17 @@ static void
 rt_main_turn(void *data)
 {
     uint64_t        ms;
-    rt_uint_t       pending;
+    rt_int_t        rc;
     rt_dispatch_t  *d;
 
     (void) data;
 
-    d = &rt_main.dispatch;
+    d = rt_main.dispatch;
 
     rt_dispatch_turn(d);
     rt_timer_set(&rt_main.tick, rt_max(rt_dispatch_tick(d, 10000), 1));
 
-    rt_link_flush(&rt_main.link);
+    rt_link_flush(rt_main.link);
 
     ms = rt_dispatch_flush(d, rt_main.stopping);
 
@@ -415,25 +411,41 @@ rt_main_turn(void *data)
         rt_timer_set(&rt_main.flush, ms);
     }
 
-    pending = d->snapshot_written;
-    rt_dispatch_snapshot_commit(d);
+    rc = rt_dispatch_snapshot_commit(d);
 
-    if (pending && !d->snapshot_written) {
-        rt_link_snapshot_done(&rt_main.link, 1);
+    if (rc != RT_DECLINED) {
+        rt_link_snapshot_done(rt_main.link, rc == RT_OK);
         rt_loop_again();
     }
 
-    if (d->conf.snapshot_events && d->since_snapshot >= d->conf.snapshot_events
-        && !rt_main.stopping)
-    {
+    if (rt_dispatch_snapshot_due(d) && !rt_main.stopping) {
         (void) rt_dispatch_snapshot(d);
     }
 
-    if (rt_main.stopping && rt_link_idle(&rt_main.link)
-        && d->journal.durable_seq == d->journal.next_seq - 1)
+    if (rt_main.stopping && rt_link_idle(rt_main.link)
+        && rt_journal_is_synced(rt_main.journal))
     {
         rt_loop_stop();
     }
+}
+
+
+/* what is left when the loop has ended */
+
+static void
+rt_main_finish(void)
+{
+    if (rt_journal_stop(rt_main.journal, RT_LINK_DRAIN_MS) != RT_OK) {
+        rt_log(RT_LOG_CRIT, 0, "stopping, and the journal could not be "
+               "written: what was not answered is lost");
+        rt_main.failed = 1;
+
+    } else if (rt_dispatch_snapshot_now(rt_main.dispatch) == RT_ERROR) {
+        rt_log(RT_LOG_ERR, 0, "no last snapshot, the start will replay");
+    }
+
+    rt_link_close(rt_main.link);
+    rt_dispatch_close(rt_main.dispatch);
 }
 
 
@@ -442,14 +454,17 @@ rt_main_serve(void)
 {
     rt_dispatch_t  *d;
 
-    d = &rt_main.dispatch;
+    d = rt_dispatch_open(&rt_main.conf.dispatch);
 
-    if (rt_dispatch_open(d, &rt_main.conf.dispatch) != RT_OK) {
+    if (d == NULL) {
         return RT_ERROR;
     }
 
-    if (rt_journal_start(&d->journal) != RT_OK
-        || rt_link_start(&rt_main.link, d) != RT_OK)
+    rt_main.dispatch = d;
+    rt_main.journal = rt_dispatch_journal(d);
+
+    if (rt_journal_start(rt_main.journal) != RT_OK
+        || rt_link_start(rt_main.link, d) != RT_OK)
     {
         return RT_ERROR;
     }
@@ -471,42 +486,18 @@ rt_main_serve(void)
 
     rt_loop_run();
 
-    /* what is left */
-
-    if (rt_journal_stop(&d->journal, RT_LINK_DRAIN_MS) != RT_OK) {
-        rt_log(RT_LOG_CRIT, 0, "stopping, and the journal could not be "
-               "written: what was not answered is lost");
-        rt_main.failed = 1;
-
-    } else {
-        if (d->snapshot_pid) {
-            waitpid(d->snapshot_pid, NULL, 0);
-            d->snapshot_pid = 0;
-        }
-
-        d->snapshot_written = 0;
-
-        if (rt_dispatch_snapshot_now(d) == RT_ERROR) {
-            rt_log(RT_LOG_ERR, 0, "no last snapshot, the start will replay");
-        }
-    }
-
-    rt_main.link.sinks_changed = rt_main.link.nsinks != 0;
-    rt_publish_save(&rt_main.link, 1);
-    rt_link_close(&rt_main.link);
-    rt_dispatch_close(d);
+    rt_main_finish();
 
     return rt_main.failed ? RT_ERROR : RT_OK;
 }
 
 
-int
-main(int argc, char **argv)
+/* RT_DECLINED: all is done, exit with *code */
+
+static rt_int_t
+rt_main_options(int argc, char **argv, rt_uint_t *test, int *code)
 {
-    int         c;
-    rt_int_t    rc;
-    rt_uint_t   test;
-    rt_conf_t  *cf;
+    int  c;
 
     static const struct option  options[] = {
         { "config", required_argument, NULL, 'c' },
@@ -518,8 +509,8 @@ main(int argc, char **argv)
         { NULL, 0, NULL, 0 }
     };
 
-    test = 0;
-    cf = &rt_main.conf;
+    *test = 0;
+    *code = 0;
 
     for ( ;; ) {
         c = getopt_long(argc, argv, "c:tl:d:vh", options, NULL);
@@ -533,7 +524,7 @@ main(int argc, char **argv)
             rt_main.file = optarg;
             break;
         case 't':
-            test = 1;
+            *test = 1;
             break;
         case 'l':
             rt_main.listen = optarg;
@@ -543,13 +534,14 @@ main(int argc, char **argv)
             break;
         case 'v':
             printf("realtimed version: realtimed/" RT_VERSION "\n");
-            return 0;
+            return RT_DECLINED;
         case 'h':
             rt_main_usage(stdout);
-            return 0;
+            return RT_DECLINED;
         default:
             rt_main_usage(stderr);
-            return 1;
+            *code = 1;
+            return RT_DECLINED;
         }
     }
 
@@ -557,7 +549,59 @@ main(int argc, char **argv)
         || (rt_main.file == NULL && (!rt_main.listen || !rt_main.data)))
     {
         rt_main_usage(stderr);
-        return 1;
+        *code = 1;
+        return RT_DECLINED;
+    }
+
+    return RT_OK;
+}
+
+
+/* the configuration is good: everything before the journal */
+
+static rt_int_t
+rt_main_start(const rt_conf_t *cf)
+{
+    rt_log_level = cf->log_level;
+
+    if ((cf->log[0] && rt_log_open(cf->log) != RT_OK) || sodium_init() == -1) {
+        return RT_ERROR;
+    }
+
+    rt_main.link = rt_link_listen(&cf->link);
+
+    if (rt_main.link == NULL) {
+        return RT_ERROR;
+    }
+
+    if (cf->daemon && daemon(1, 0) == -1) {
+        rt_log(RT_LOG_EMERG, errno, "daemon() failed");
+        return RT_ERROR;
+    }
+
+    if (rt_loop_init() != RT_OK || rt_main_signals() != RT_OK
+        || rt_main_pid_file(cf->pid) != RT_OK
+        || rt_main_drop_privileges(cf) != RT_OK)
+    {
+        return RT_ERROR;
+    }
+
+    return RT_OK;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int         code;
+    rt_int_t    rc;
+    rt_uint_t   test;
+    rt_conf_t  *cf;
+
+    cf = &rt_main.conf;
+
+    if (rt_main_options(argc, argv, &test, &code) != RT_OK) {
+        return code;
     }
 
     if (rt_main_configure(cf) != RT_OK) {
@@ -575,25 +619,7 @@ main(int argc, char **argv)
         return 0;
     }
 
-    rt_log_level = cf->log_level;
-
-    if ((cf->log[0] && rt_log_open(cf->log) != RT_OK) || sodium_init() == -1) {
-        return 1;
-    }
-
-    if (rt_link_listen(&rt_main.link, &cf->link) != RT_OK) {
-        return 1;
-    }
-
-    if (cf->daemon && daemon(1, 0) == -1) {
-        rt_log(RT_LOG_EMERG, errno, "daemon() failed");
-        return 1;
-    }
-
-    if (rt_loop_init() != RT_OK || rt_main_signals() != RT_OK
-        || rt_main_pid_file(cf->pid) != RT_OK
-        || rt_main_drop_privileges(cf) != RT_OK)
-    {
+    if (rt_main_start(cf) != RT_OK) {
         return 1;
     }
 

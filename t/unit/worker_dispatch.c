@@ -823,7 +823,7 @@ test_retention(void **state)
         unlink(path);
     }
 
-    assert_int_equal(rt_dispatch_open(&d, &conf), RT_ERROR);
+    assert_int_equal(rt_store_open(&d, &conf), RT_ERROR);
 }
 
 

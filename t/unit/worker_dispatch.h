@@ -24,7 +24,7 @@
 #include <sodium.h>
 
 #include <rt_auction.h>
-#include <rt_dispatch.h>
+#include <rt_dispatch_private.h>
 #include <rt_log.h>
 #include <rt_snapshot.h>
 
@@ -81,7 +81,7 @@ teardown(void **state)
 static void
 up(void)
 {
-    assert_int_equal(rt_dispatch_open(&d, &conf), RT_OK);
+    assert_int_equal(rt_store_open(&d, &conf), RT_OK);
     assert_int_equal(rt_journal_start(&d.journal), RT_OK);
     now = rt_max(now, d.journal.last_time);
 }
@@ -96,7 +96,7 @@ down(rt_uint_t snapshot)
         assert_int_equal(rt_dispatch_snapshot_now(&d), RT_OK);
     }
 
-    rt_dispatch_close(&d);
+    rt_store_close(&d);
 }
 
 

@@ -12,7 +12,7 @@
 
 #include "worker_dispatch.h"
 
-#include <rt_link.h>
+#include <rt_link_private.h>
 
 
 #define ask(q, name, body)  ask_engine(q, "sum", "x", name, "", body, "", -1)
@@ -421,6 +421,7 @@ link_up(void)
     memset(&l, 0, sizeof(l));
     memset(&c, 0, sizeof(c));
     l.dispatch = &d;
+    l.journal = &d.journal;
     l.conns = &c;
     l.nconns = 1;
     c.link = &l;
@@ -457,9 +458,9 @@ link_say(rt_wire_type_e type, uint64_t from, uint64_t position)
                                    RT_WIRE_FRAME_MAX), RT_WIRE_OK);
 
     if (type == RT_WIRE_HELLO) {
-        rt_publish_hello(&c, &f);
+        rt_zone_hello(&c, &f);
     } else {
-        rt_publish_subscribe(&c, &f);
+        rt_subscription_open(&c, &f);
     }
 }
 
@@ -477,7 +478,7 @@ link_hear(rt_wire_type_e type)
     n = 0;
     len = 0;
     text[0] = '\0';
-    rt_publish_serve(&l);
+    rt_link_serve(&l);
 
     while (rt_buf_size(&c.out)) {
         assert_int_equal(rt_wire_parse(&f, c.out.pos, rt_buf_size(&c.out),
@@ -499,12 +500,12 @@ link_hear(rt_wire_type_e type)
 static void
 link_down(void)
 {
-    rt_publish_detach(&c);
+    rt_conn_detach(&c);
     rt_buf_free(&c.out);
     rt_buf_free(&l.scratch);
     rt_buf_free(&l.message.topic);
     rt_buf_free(&l.message.body);
-    free(l.sinks[0].window);
+    free(l.zones[0].window);
 }
 
 
@@ -561,7 +562,7 @@ refused(const char *one, const char *two)
     unlink(path);
     rt_log_level = RT_LOG_WARN;
     assert_int_equal(rt_log_open(path), RT_OK);
-    assert_int_equal(rt_dispatch_open(&d, &conf), RT_ERROR);
+    assert_int_equal(rt_store_open(&d, &conf), RT_ERROR);
     rt_log_level = 0;
 
     fd = open(path, O_RDONLY);

@@ -1,12 +1,34 @@
 /*
  * Dispatch: what happens around every engine, written once.
  *
- * A command's way: link -> rt_dispatch() -> idempotency, expected version ->
- * engine->decide() -> journal -> engine->apply() -> answer.  The answer names
- * the seq that must be on disk before it may be sent; the link holds it until
- * then.  State runs ahead of the disk by at most the journal's buffers, and
- * nobody is told of what the disk does not have: that is why refusals and
- * queries, too, wait for the last event of the entity they speak of.
+ * This header is the interface of the room worker/dispatch, together with
+ * rt_entity.h, an instance of an engine.  The room owns all state of entities,
+ * the table of idempotency keys, the snapshots, and the journal, which it opens
+ * and fills.  It calls journal and core, and engines by their contract in
+ * rt_engine.h.  It knows nothing of connections: "link" in a request is a name.
+ * rt_dispatch_private.h is for its own files:
+ *
+ *   rt_dispatch.c    requests come in; the accessors of this header
+ *   rt_command.c     one command
+ *   rt_commit.c      an engine's decision becomes records, then state
+ *   rt_tick.c        ticks, clocks, closed connections of clients
+ *   rt_history.c     queries of the past
+ *   rt_projection.c  engines that follow another one's events
+ *   rt_replay.c      records back into state, and hashes of states
+ *   rt_store.c       the start
+ *   rt_image.c       the body of a snapshot
+ *   rt_dump.c        snapshots of a running daemon, retention
+ *   rt_evict.c       idle entities
+ *   rt_check.c       replay --check
+ *   rt_status.c      counters
+ *   rt_entity.c, rt_idem.c, rt_visit.c   the tables
+ *
+ * The path of a command: link -> rt_dispatch() -> idempotency key, expected
+ * version -> engine->decide() -> journal -> engine->apply() -> answer.  The
+ * answer names the seq that must be on disk before it may be sent; the link
+ * holds it until then.  State runs ahead of the disk by at most the journal's
+ * buffers, and nothing is sent that the disk does not have: therefore refusals
+ * and queries, too, wait for the last event of the entity that they are about.
  *
  * Projections are fed as events are applied, in a replay, too.  They have a
  * table of their own; their entities' "version" counts the events they got.
@@ -18,11 +40,10 @@
 
 
 #include "rt_entity.h"
-#include "rt_idem.h"
 #include "rt_journal.h"
-#include "rt_loop.h"
-#include "rt_visit.h"
-#include "rt_snapshot.h"
+
+
+typedef struct rt_dispatch_s  rt_dispatch_t;
 
 
 /* limits, each with a directive of its own in realtimed.conf */
@@ -34,14 +55,6 @@
 
 /* a command's events and answer: far below what the journal may gather */
 #define RT_COMMAND_SIZE_MAX    (512 * 1024)
-
-#define RT_HASH_EVERY          4096         /* records, then a state hash */
-#define RT_EVICT_VERSIONS      4096         /* more events: never evicted */
-#define RT_AT_VERSIONS         100000       /* replayed for one "at" query */
-#define RT_HISTORY_MAX         1000         /* events in one "history" */
-
-/* of one projection: events cannot be refused, so more names are passed over */
-#define RT_PROJECTED_MAX       1000000
 
 
 typedef struct {
@@ -85,91 +98,27 @@ typedef struct {
 } rt_answer_t;
 
 
-typedef struct {
-    uint64_t             commands;
-    uint64_t             queries;
-    uint64_t             refused;
-    uint64_t             repeated;
-    uint64_t             events;
-    uint64_t             ticks;
-    uint64_t             late_ms_max;       /* a tick after its time */
-    uint64_t             busy;              /* answered with 503 */
-    uint64_t             gone;              /* engines told of it */
-    uint64_t             visits_full;       /* commands refused for it */
-    uint64_t             evicted;
-    uint64_t             reloaded;
-    uint64_t             snapshots;
-    uint64_t             snapshots_failed;
-    uint64_t             replayed;          /* at start */
-    uint64_t             start_us;          /* how long it took */
-} rt_dispatch_stats_t;
-
-
-typedef struct {
-    const rt_engine_t   *engine;
-    uint64_t             since;             /* seq of its first event; 1: it
-                                               has all; 0: not built yet */
-    size_t               entities;
-    uint64_t             passed_over;       /* names beyond the limit */
-} rt_projection_t;
-
-
-typedef struct {
-    rt_dispatch_conf_t   conf;
-    rt_journal_t         journal;
-    rt_entities_t        entities;
-    rt_entities_t        projected;         /* those of projections */
-    rt_projection_t      projections[RT_ENGINES_MAX];
-    rt_uint_t            nprojections;
-    rt_idems_t           idems;
-    rt_visits_t          visits;
-    rt_dispatch_stats_t  stats;
-
-    uint64_t             clock_ms;          /* of this turn */
-    rt_output_t          out;
-    rt_json_t            json;
-    rt_buf_t             scratch;
-    rt_buf_t             lifted[2];
-    rt_buf_t             name;              /* of a projection's entity */
-    u_char               secret[RT_SECRET_SIZE];
-    u_char               seeds[512];
-    size_t               seeds_left;
-
-    rt_uint_t            sync_wanted;       /* a "sync" record gathers */
-    rt_uint_t            batch_wanted;
-    uint64_t             since_hash;
-    uint64_t             since_snapshot;
-    rt_entity_t         *dirty;             /* with subscriptions to serve */
-    rt_entity_t         *clocks;            /* with watchers to be counted */
-    rt_entity_t        **clocks_last;
-    size_t               evict_next;        /* slot to look at next */
-    size_t               evict_projected;
-
-    uint64_t             publish_floor;     /* zones have not confirmed it */
-
-    pid_t                snapshot_pid;      /* the child that writes it */
-    rt_uint_t            snapshot_written;  /* waits for the disk */
-    uint64_t             snapshot_seq;
-    uint64_t             snapshot_floor;    /* address of the older one */
-    uint64_t             snapshot_addr;
-    uint64_t             evicted_floor[2];  /* what those evicted need: in the
-                                               newer snapshot, the older one */
-    uint64_t             evicted_next;      /* and in that being written */
-    rt_uint_t            stopping;
-} rt_dispatch_t;
-
-
 void rt_dispatch_defaults(rt_dispatch_conf_t *conf);
 
-/* opens, loads the newest good snapshot, replays what follows */
-rt_int_t rt_dispatch_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);
+/* opens, loads the newest good snapshot, replays; NULL: logged why not */
+rt_dispatch_t *rt_dispatch_open(const rt_dispatch_conf_t *conf);
 void rt_dispatch_close(rt_dispatch_t *d);
+
+/* what a running daemon can change */
+void rt_dispatch_configure(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);
+
+/* to start, stop and read; dispatch alone appends */
+rt_journal_t *rt_dispatch_journal(rt_dispatch_t *d);
 
 /* RT_OK: *a is the answer; RT_AGAIN: no room in the journal, come back */
 rt_int_t rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a);
 
-/* what time is it; before commands */
+/* a request was answered with 503 before it came here */
+void rt_dispatch_count_busy(rt_dispatch_t *d);
+
+/* sets the time of this turn; before commands */
 void rt_dispatch_turn(rt_dispatch_t *d);
+uint64_t rt_dispatch_now(const rt_dispatch_t *d);
 
 /* ticks that are due; returns ms until the next one, at most max */
 uint64_t rt_dispatch_tick(rt_dispatch_t *d, uint64_t max);
@@ -180,61 +129,59 @@ uint64_t rt_dispatch_flush(rt_dispatch_t *d, rt_uint_t force);
 /* an idle moment: some entities may go */
 void rt_dispatch_evict(rt_dispatch_t *d);
 
+/* a client's connection is closed; all that were named on a link are */
+void rt_dispatch_gone(rt_dispatch_t *d, const void *link, uint64_t connection);
+void rt_dispatch_link_gone(rt_dispatch_t *d, const void *link);
+
+/* the journal is kept from that address on; 0: no zone needs it */
+void rt_dispatch_keep(rt_dispatch_t *d, uint64_t addr);
+
+/* JSON members */
+void rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b);
+
+
+/* entities */
+
+/* with its state; NULL: there is none */
+rt_entity_t *rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine,
+    rt_str_t name);
+
+/*
+ * Entities whose subscribers have events to get.  An entity is one when a
+ * commit changes it, or when rt_dispatch_changed() says so; it stays one until
+ * its last event is on disk.
+ */
+void rt_dispatch_changed(rt_dispatch_t *d, rt_entity_t *e);
+void rt_dispatch_each_changed(rt_dispatch_t *d,
+    void (*handler)(rt_entity_t *e));
+
+/* takes the first of those whose watchers are to be counted; NULL: none */
+rt_entity_t *rt_dispatch_clock_next(rt_dispatch_t *d);
+rt_uint_t rt_dispatch_clock_waits(const rt_dispatch_t *d);
+
+
+/* snapshots */
+
 /* in a child process; RT_DECLINED: one is being written */
 rt_int_t rt_dispatch_snapshot(rt_dispatch_t *d);
-void rt_dispatch_snapshot_exited(rt_dispatch_t *d, int status);
-void rt_dispatch_snapshot_commit(rt_dispatch_t *d);
+
+/* enough records for the next one */
+rt_uint_t rt_dispatch_snapshot_due(const rt_dispatch_t *d);
+
+/* a child has exited; RT_DECLINED: another one, RT_ERROR: no snapshot */
+rt_int_t rt_dispatch_snapshot_child(rt_dispatch_t *d, pid_t pid, int status);
+
+/* RT_OK: it has its name; RT_DECLINED: not yet, or there is none */
+rt_int_t rt_dispatch_snapshot_commit(rt_dispatch_t *d);
+
 rt_uint_t rt_dispatch_snapshot_pending(const rt_dispatch_t *d);
+uint64_t rt_dispatch_snapshot_seq(const rt_dispatch_t *d);
 
 /* in this process, after rt_journal_stop() */
 rt_int_t rt_dispatch_snapshot_now(rt_dispatch_t *d);
 
-rt_entity_t *rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine,
-    rt_str_t name);
 
-/* after its state has changed: its place among those that are due */
-void rt_dispatch_due(rt_dispatch_t *d, rt_entity_t *e);
-
-/* takes the first of those whose watchers are to be counted; NULL: none */
-rt_entity_t *rt_dispatch_clock_next(rt_dispatch_t *d);
-
-/* for replay --check and the start */
-void rt_dispatch_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);
-void rt_dispatch_free(rt_dispatch_t *d);    /* all but the journal */
-rt_int_t rt_dispatch_replay(rt_dispatch_t *d, const rt_record_t *rec);
-
-/* RT_DECLINED: it may speak of events newer than this program knows */
-rt_int_t rt_dispatch_load(rt_dispatch_t *d, const rt_snapshot_head_t *head,
-    rt_reader_t *body);
-
-/* logs that the event is newer than this program; RT_ERROR */
-rt_int_t rt_dispatch_newer(const rt_engine_t *engine, const rt_record_t *rec);
-
-uint64_t rt_entity_state_hash(rt_dispatch_t *d, rt_entity_t *e);
-/* of all entities: the sum of their hashes, so that order is nothing */
-uint64_t rt_dispatch_hash(rt_dispatch_t *d);
-
-void rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b);     /* JSON members */
-
-
-/* rt_projection.c */
-
-void rt_projection_init(rt_dispatch_t *d);
-rt_projection_t *rt_projection_find(rt_dispatch_t *d,
-    const rt_engine_t *engine);
-
-/* an event of that engine, today's, is applied to what it is for */
-void rt_projection_feed(rt_dispatch_t *d, const rt_engine_t *engine,
-    const rt_event_t *ev, const rt_record_t *rec);
-
-/* those that a snapshot did not have, from the oldest record kept to it */
-rt_int_t rt_projection_build(rt_dispatch_t *d, uint64_t seq);
-
-uint64_t rt_projection_hash(rt_dispatch_t *d, const rt_projection_t *p);
-void rt_projection_status(rt_dispatch_t *d, rt_buf_t *b);
-
-
-/* rt_history.c */
+/* events as records have them */
 
 /*
  * The addresses of up to n events of an entity, from version "from" on.
@@ -258,13 +205,12 @@ void rt_history_event(rt_dispatch_t *d, const rt_engine_t *engine,
 void rt_history_describe(const rt_engine_t *engine, const rt_event_t *ev,
     rt_buf_t *b);
 
-/* the state after that version; NULL if it cannot be had */
-void *rt_history_state(rt_dispatch_t *d, const rt_entity_t *e,
-    uint64_t version, rt_uint_t *gone);
 
-/* the generic queries; RT_DECLINED: not one of them */
-rt_int_t rt_history_query(rt_dispatch_t *d, rt_entity_t *e,
-    const rt_input_t *in, rt_output_t *out, uint64_t *version);
+/*
+ * realtimectl replay --check, in the directory of a stopped daemon: the report
+ * goes to stdout.  RT_OK: all states agree.
+ */
+rt_int_t rt_check(const char *dir);
 
 
 #endif /* _RT_DISPATCH_H_INCLUDED_ */

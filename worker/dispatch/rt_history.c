@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "rt_dispatch.h"
+#include "rt_dispatch_private.h"
 #include "rt_log.h"
 
 

@@ -12,7 +12,7 @@
  */
 
 
-#include "rt_dispatch.h"
+#include "rt_dispatch_private.h"
 #include "rt_log.h"
 
 
@@ -192,7 +192,7 @@ rt_projection_record(void *data, const rt_record_t *rec)
         }
 
         if (rt_history_lift(engine, rec, &ev, d->lifted) != RT_OK) {
-            return rt_dispatch_newer(engine, rec);
+            return rt_replay_newer(engine, rec);
         }
 
         rt_projection_apply(d, p, &ev, rec);

@@ -17,8 +17,7 @@
  */
 
 
-#include "rt_link.h"
-#include "rt_log.h"
+#include "rt_link_private.h"
 
 
 #define RT_LIVE_PACE_MS   10                /* between questions */
@@ -26,30 +25,30 @@
 
 
 static rt_uint_t
-rt_live_takes(const rt_sink_t *s)
+rt_live_takes(const rt_zone_t *z)
 {
     const rt_conn_t  *c;
 
-    c = s->publisher;
+    c = z->publisher;
 
     return c && !c->dead && c->protocol >= RT_LIVE_PROTOCOL;
 }
 
 
 static rt_uint_t
-rt_live_is_ready(const rt_sink_t *s)
+rt_live_is_ready(const rt_zone_t *z)
 {
-    return rt_live_takes(s) && !s->behind && s->live.n == 0
-           && rt_buf_size(&s->live.held) == 0
-           && rt_buf_size(&s->publisher->out) <= RT_LINK_OUT_REST;
+    return rt_live_takes(z) && !z->behind && z->live.n == 0
+           && rt_buf_size(&z->live.held) == 0
+           && rt_buf_size(&z->publisher->out) <= RT_LINK_OUT_REST;
 }
 
 
 void
-rt_live_reset(rt_sink_t *s)
+rt_live_reset(rt_zone_t *z)
 {
-    s->live.n = 0;
-    rt_buf_reset(&s->live.held);
+    z->live.n = 0;
+    rt_buf_reset(&z->live.held);
 }
 
 
@@ -92,21 +91,21 @@ rt_live_batch(rt_link_t *l, rt_entity_t **entities, size_t max)
 
 
 static void
-rt_live_ask(rt_link_t *l, rt_sink_t *s, rt_entity_t **entities, rt_uint_t n)
+rt_live_ask(rt_link_t *l, rt_zone_t *z, rt_entity_t **entities, rt_uint_t n)
 {
     u_char     *p, *start;
     rt_conn_t  *c;
 
-    c = s->publisher;
+    c = z->publisher;
 
-    s->live.id = l->live_id;
-    s->live.n = n;
-    memcpy(s->live.entities, entities, n * sizeof(entities[0]));
+    z->live.id = l->live_id;
+    z->live.n = n;
+    memcpy(z->live.entities, entities, n * sizeof(entities[0]));
 
-    start = rt_link_reserve(c, RT_WIRE_HEADER_SIZE + RT_WIRE_FIELD_SIZE
+    start = rt_conn_reserve(c, RT_WIRE_HEADER_SIZE + RT_WIRE_FIELD_SIZE
                                + rt_buf_size(&l->scratch));
 
-    p = rt_wire_begin(start, RT_WIRE_AUDIENCE, 0, s->live.id);
+    p = rt_wire_begin(start, RT_WIRE_AUDIENCE, 0, z->live.id);
     p = rt_wire_put_string(p, RT_WIRE_F_BODY, l->scratch.pos,
                            rt_buf_size(&l->scratch));
     rt_wire_end(start, p);
@@ -122,13 +121,13 @@ rt_live_serve(rt_link_t *l)
     size_t          max;
     uint64_t        now;
     rt_uint_t       i, n, ready, takes;
-    rt_sink_t      *s;
+    rt_zone_t      *z;
     rt_entity_t    *entities[RT_WIRE_AUDIENCE_MAX];
     rt_dispatch_t  *d;
 
     d = l->dispatch;
 
-    if (d->clocks == NULL) {
+    if (!rt_dispatch_clock_waits(d)) {
         return;
     }
 
@@ -136,16 +135,16 @@ rt_live_serve(rt_link_t *l)
     ready = 0;
     max = RT_WIRE_FRAME_MAX;
 
-    for (i = 0; i < l->nsinks; i++) {
-        s = &l->sinks[i];
+    for (i = 0; i < l->nzones; i++) {
+        z = &l->zones[i];
 
-        if (rt_live_takes(s)) {
+        if (rt_live_takes(z)) {
             takes++;
         }
 
-        if (rt_live_is_ready(s)) {
+        if (rt_live_is_ready(z)) {
             ready++;
-            max = rt_min(max, s->publisher->frame_max);
+            max = rt_min(max, z->publisher->frame_max);
         }
     }
 
@@ -162,23 +161,23 @@ rt_live_serve(rt_link_t *l)
         l->live_ms = now + RT_LIVE_PACE_MS;
         l->live_id++;
 
-        for (i = 0; i < l->nsinks; i++) {
-            if (rt_live_is_ready(&l->sinks[i])) {
-                rt_live_ask(l, &l->sinks[i], entities, n);
+        for (i = 0; i < l->nzones; i++) {
+            if (rt_live_is_ready(&l->zones[i])) {
+                rt_live_ask(l, &l->zones[i], entities, n);
             }
         }
     }
 
     /* those that are not ready wake us by getting so */
 
-    if (ready && d->clocks) {
+    if (ready && rt_dispatch_clock_waits(d)) {
         rt_timer_set(&l->live_timer, l->live_ms - now);
     }
 }
 
 
 static void
-rt_live_notice(rt_link_t *l, rt_sink_t *s)
+rt_live_notice(rt_link_t *l, rt_zone_t *z)
 {
     size_t         size, event;
     u_char        *p, *start;
@@ -187,7 +186,7 @@ rt_live_notice(rt_link_t *l, rt_sink_t *s)
 
     static const char  json[] = "application/json";
 
-    b = &s->live.held;
+    b = &z->live.held;
     m = &l->message;
     event = m->event ? strlen(m->event) : 0;
 
@@ -195,7 +194,7 @@ rt_live_notice(rt_link_t *l, rt_sink_t *s)
            + rt_buf_size(&m->topic) + rt_buf_size(&m->body) + event
            + sizeof(json);
 
-    if (size > s->publisher->frame_max) {
+    if (size > z->publisher->frame_max) {
         l->stats.unpublished++;
         return;
     }
@@ -223,7 +222,7 @@ rt_live_notice(rt_link_t *l, rt_sink_t *s)
 /* that many watch it: the engine may have something to say to them */
 
 static void
-rt_live_tell(rt_link_t *l, rt_sink_t *s, rt_entity_t *e, uint64_t watchers)
+rt_live_tell(rt_link_t *l, rt_zone_t *z, rt_entity_t *e, uint64_t watchers)
 {
     uint64_t        *told;
     rt_message_t    *m;
@@ -236,9 +235,9 @@ rt_live_tell(rt_link_t *l, rt_sink_t *s, rt_entity_t *e, uint64_t watchers)
 
     d = l->dispatch;
     m = &l->message;
-    told = &e->clock->told[s - l->sinks];
+    told = &e->clock->told[z - l->zones];
 
-    a.time_ms = d->clock_ms;
+    a.time_ms = rt_dispatch_now(d);
     a.version = e->version;
     a.watchers = watchers;
     a.told = *told;
@@ -258,8 +257,8 @@ rt_live_tell(rt_link_t *l, rt_sink_t *s, rt_entity_t *e, uint64_t watchers)
     e->engine->watched(rt_entity_name(e), &m->topic);
 
     if (e->engine->live(e->state, &a, m)) {
-        rt_live_notice(l, s);
-        s->live.needs_seq = rt_max(s->live.needs_seq, e->last_seq);
+        rt_live_notice(l, z);
+        z->live.needs_seq = rt_max(z->live.needs_seq, e->last_seq);
     }
 }
 
@@ -268,29 +267,29 @@ rt_int_t
 rt_live_answer(rt_conn_t *c, const rt_wire_frame_t *f)
 {
     rt_uint_t       i, n;
-    rt_sink_t      *s;
+    rt_zone_t      *z;
     rt_wire_str_t   body;
 
-    s = c->sink;
+    z = c->zone;
 
-    if (s == NULL || s->publisher != c || s->live.n == 0
-        || s->live.id != f->id)
+    if (z == NULL || z->publisher != c || z->live.n == 0
+        || z->live.id != f->id)
     {
         return RT_OK;                       /* it was asked, a moment ago */
     }
 
     body = rt_wire_string(f, RT_WIRE_F_BODY);
 
-    if (body.len != s->live.n * RT_WIRE_WATCHERS_SIZE) {
+    if (body.len != z->live.n * RT_WIRE_WATCHERS_SIZE) {
         return RT_ERROR;
     }
 
-    n = s->live.n;
-    s->live.n = 0;
-    s->live.needs_seq = 0;
+    n = z->live.n;
+    z->live.n = 0;
+    z->live.needs_seq = 0;
 
     for (i = 0; i < n; i++) {
-        rt_live_tell(c->link, s, s->live.entities[i],
+        rt_live_tell(c->link, z, z->live.entities[i],
                      rt_wire_watchers(&body, i));
     }
 
@@ -299,22 +298,22 @@ rt_live_answer(rt_conn_t *c, const rt_wire_frame_t *f)
 
 
 void
-rt_live_release(rt_link_t *l, rt_sink_t *s)
+rt_live_release(rt_link_t *l, rt_zone_t *z)
 {
     size_t     size;
     u_char    *p;
     rt_buf_t  *b;
 
-    b = &s->live.held;
+    b = &z->live.held;
     size = rt_buf_size(b);
 
-    if (size == 0 || s->live.needs_seq > l->dispatch->journal.durable_seq) {
+    if (size == 0 || z->live.needs_seq > l->journal->durable_seq) {
         return;
     }
 
-    p = rt_link_reserve(s->publisher, size);
+    p = rt_conn_reserve(z->publisher, size);
     memcpy(p, b->pos, size);
-    s->publisher->out.last = p + size;
+    z->publisher->out.last = p + size;
 
     rt_buf_reset(b);
 }

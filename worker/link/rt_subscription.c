@@ -1,0 +1,438 @@
+/*
+ * Subscriptions to events.
+ *
+ * A subscription to one entity knows the next version to send; a page of its
+ * events is looked up from there, so that catching up and going on live are the
+ * same.  A subscription to many entities has a cursor on the journal, as zones
+ * have.
+ */
+
+
+#include "rt_link_private.h"
+
+
+#define RT_SUBSCRIPTION_PAGE  64            /* events of an entity at once */
+
+
+static rt_subscription_t **
+rt_subscription_find(rt_conn_t *c, uint64_t id)
+{
+    rt_subscription_t  **p;
+
+    for (p = &c->subscriptions; *p; p = &(*p)->next) {
+        if ((*p)->id == id) {
+            return p;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* what the frame asks for; RT_DECLINED: it is refused */
+
+static rt_int_t
+rt_subscription_target(rt_conn_t *c, const rt_wire_frame_t *f,
+    const rt_engine_t **engine, rt_entity_t **e)
+{
+    rt_str_t  name;
+
+    name = rt_request_string(f, RT_WIRE_F_ENGINE);
+    *engine = rt_engine_by_name(name);
+    *e = NULL;
+
+    if (*engine == NULL && name.len) {
+        rt_conn_refuse(c, f->id, 404, "unknown_engine",
+                       "there is no such engine");
+        return RT_DECLINED;
+    }
+
+    if (*engine != NULL && (*engine)->source) {
+        rt_conn_refuse(c, f->id, 404, "no_events", "a projection has no events "
+                       "of its own");
+        return RT_DECLINED;
+    }
+
+    name = rt_request_string(f, RT_WIRE_F_ENTITY);
+
+    if (name.len == 0) {
+        return RT_OK;
+    }
+
+    if (*engine) {
+        *e = rt_dispatch_entity(c->link->dispatch, *engine, name);
+    }
+
+    if (*e == NULL) {
+        rt_conn_refuse(c, f->id, 404, "not_found", "there is none");
+        return RT_DECLINED;
+    }
+
+    return RT_OK;
+}
+
+
+static rt_int_t
+rt_subscription_check(rt_conn_t *c, const rt_wire_frame_t *f, rt_uint_t many)
+{
+    uint64_t     from;
+    rt_record_t  rec;
+
+    if (c->nsubscriptions == RT_LINK_SUBSCRIPTIONS
+        || rt_subscription_find(c, f->id))
+    {
+        rt_conn_refuse(c, f->id, 503, "busy", "too many subscriptions");
+        return RT_DECLINED;
+    }
+
+    from = rt_wire_number(f, RT_WIRE_F_FROM);
+
+    if (many && from && from != UINT64_MAX
+        && rt_journal_try(c->link->journal, from, &rec) == RT_ERROR)
+    {
+        rt_conn_refuse(c, f->id, 400, "bad_position", "there is no record");
+        return RT_DECLINED;
+    }
+
+    return RT_OK;
+}
+
+
+static void
+rt_subscription_to_entity(rt_link_t *l, rt_subscription_t *sub, uint64_t from)
+{
+    rt_entity_t  *e;
+
+    e = sub->entity;
+
+    sub->version = rt_max(from, 1);
+    sub->entity_next = e->subscriptions;
+    e->subscriptions = sub;
+
+    if (e->last_seq > l->journal->durable_seq) {
+        rt_dispatch_changed(l->dispatch, e);
+    }
+}
+
+
+static void
+rt_subscription_to_many(rt_link_t *l, rt_subscription_t *sub, uint64_t from)
+{
+    l->many++;
+    sub->cursor = rt_journal_first(l->journal);
+
+    if (from == UINT64_MAX) {
+        sub->cursor = rt_max(l->journal->durable_addr, sub->cursor);
+
+    } else if (from) {
+        sub->cursor = rt_max(from, sub->cursor);
+        sub->version = from;                /* the position it comes after */
+    }
+}
+
+
+void
+rt_subscription_open(rt_conn_t *c, const rt_wire_frame_t *f)
+{
+    uint64_t            from;
+    rt_entity_t        *e;
+    rt_subscription_t  *sub;
+    const rt_engine_t  *engine;
+
+    if (rt_subscription_target(c, f, &engine, &e) != RT_OK
+        || rt_subscription_check(c, f, e == NULL) != RT_OK)
+    {
+        return;
+    }
+
+    from = rt_wire_number(f, RT_WIRE_F_FROM);
+
+    sub = rt_calloc(sizeof(rt_subscription_t));
+
+    sub->conn = c;
+    sub->id = f->id;
+    sub->connection = rt_wire_number(f, RT_WIRE_F_CONNECTION);
+    sub->entity = e;
+    sub->engine = engine;
+    sub->live_seq = c->link->journal->durable_seq;
+    sub->window = rt_wire_number(f, RT_WIRE_F_WINDOW);
+
+    if (sub->window == 0) {
+        sub->window = RT_WIRE_WINDOW;
+    }
+
+    if (e) {
+        rt_subscription_to_entity(c->link, sub, from);
+
+    } else {
+        rt_subscription_to_many(c->link, sub, from);
+    }
+
+    sub->next = c->subscriptions;
+    c->subscriptions = sub;
+    c->nsubscriptions++;
+    c->behind = 1;
+}
+
+
+void
+rt_subscription_close(rt_conn_t *c, uint64_t id)
+{
+    rt_subscription_t  *sub, **p, **ep;
+
+    p = rt_subscription_find(c, id);
+
+    if (p == NULL) {
+        return;
+    }
+
+    sub = *p;
+    *p = sub->next;
+    c->nsubscriptions--;
+
+    if (sub->entity) {
+        for (ep = &sub->entity->subscriptions; *ep != sub;
+             ep = &(*ep)->entity_next)
+        {
+            /* void */
+        }
+
+        *ep = sub->entity_next;
+
+    } else {
+        c->link->many--;
+    }
+
+    free(sub);
+}
+
+
+void
+rt_subscription_close_all(rt_conn_t *c)
+{
+    while (c->subscriptions) {
+        rt_subscription_close(c, c->subscriptions->id);
+    }
+}
+
+
+void
+rt_subscription_gone(rt_conn_t *c, uint64_t connection)
+{
+    rt_subscription_t  *sub, *next;
+
+    for (sub = c->subscriptions; sub; sub = next) {
+        next = sub->next;
+
+        if (sub->connection == connection) {
+            rt_subscription_close(c, sub->id);
+        }
+    }
+}
+
+
+void
+rt_subscription_confirm(rt_conn_t *c, uint64_t id, uint64_t n)
+{
+    rt_subscription_t  **p;
+
+    p = rt_subscription_find(c, id);
+
+    if (p) {
+        (*p)->unconfirmed -= rt_min(n, (*p)->unconfirmed);
+        c->behind = 1;
+    }
+}
+
+
+static void
+rt_subscription_send(rt_link_t *l, rt_subscription_t *sub,
+    const rt_record_t *rec, const rt_engine_t *engine)
+{
+    size_t       size;
+    u_char      *p, *start;
+    rt_uint_t    flags;
+    rt_conn_t   *c;
+    rt_event_t   ev;
+
+    c = sub->conn;
+
+    rt_history_event(l->dispatch, engine, rec, &ev);
+
+    rt_buf_reset(&l->scratch);
+    rt_history_describe(engine, &ev, &l->scratch);
+
+    size = RT_WIRE_HEADER_SIZE + 3 * RT_WIRE_NUMBER_SIZE
+           + 3 * RT_WIRE_FIELD_SIZE + RT_WIRE_ENGINE_MAX + ev.entity.len
+           + rt_buf_size(&l->scratch);
+
+    flags = rec->seq > sub->live_seq ? RT_WIRE_LIVE : 0;
+
+    start = rt_conn_reserve(c, size);
+
+    p = rt_wire_begin(start, RT_WIRE_EVENT, (unsigned) flags, sub->id);
+    p = rt_wire_put_number(p, RT_WIRE_F_POSITION, rec->addr);
+    p = rt_wire_put_number(p, RT_WIRE_F_VERSION, rec->version);
+    p = rt_wire_put_number(p, RT_WIRE_F_TIME, rec->time_ms);
+
+    if (sub->entity == NULL) {
+        p = rt_wire_put_string(p, RT_WIRE_F_ENGINE, engine->name,
+                               strlen(engine->name));
+        p = rt_wire_put_string(p, RT_WIRE_F_ENTITY, ev.entity.data,
+                               ev.entity.len);
+    }
+
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, l->scratch.pos,
+                           rt_buf_size(&l->scratch));
+    rt_wire_end(start, p);
+    c->out.last = p;
+
+    sub->unconfirmed++;
+    l->stats.events_sent++;
+}
+
+
+static rt_uint_t
+rt_subscription_rests(const rt_subscription_t *sub)
+{
+    return sub->unconfirmed >= sub->window
+           || rt_buf_size(&sub->conn->out) > RT_LINK_OUT_REST;
+}
+
+
+/* returns 1 if there is more to send when there is room */
+
+static rt_uint_t
+rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
+{
+    rt_uint_t           n;
+    rt_record_t         rec;
+    rt_journal_t       *j;
+    const rt_engine_t  *engine;
+
+    j = l->journal;
+
+    for (n = 0; sub->cursor < j->durable_addr; n++) {
+
+        if (n == RT_LINK_RECORDS_A_TURN) {
+            rt_loop_again();
+            return 1;
+        }
+
+        if (rt_subscription_rests(sub)) {
+            return 1;
+        }
+
+        if (rt_journal_read(j, sub->cursor, &rec) != RT_OK
+            || rec.addr >= j->durable_addr)
+        {
+            return 0;
+        }
+
+        sub->cursor = rec.next;
+
+        engine = rec.type < RT_RECORD_SYSTEM ? rt_engine_by_id(rec.engine)
+                                             : NULL;
+
+        if (engine && rec.addr != sub->version
+            && (sub->engine == NULL || sub->engine == engine))
+        {
+            rt_subscription_send(l, sub, &rec, engine);
+        }
+    }
+
+    return 0;
+}
+
+
+static rt_uint_t
+rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
+{
+    uint64_t        addrs[RT_SUBSCRIPTION_PAGE];
+    rt_uint_t       i, n, gone;
+    rt_record_t     rec;
+    rt_dispatch_t  *d;
+
+    d = l->dispatch;
+
+    if (rt_subscription_rests(sub)) {
+        return sub->version <= sub->entity->version;
+    }
+
+    n = rt_history_page(d, sub->entity, sub->version, addrs,
+                        RT_SUBSCRIPTION_PAGE, &gone);
+
+    if (gone) {
+        rt_conn_refuse(sub->conn, sub->id, 410, "gone",
+                       "events from this version on are no longer kept");
+        rt_subscription_close(sub->conn, sub->id);
+        return 0;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (rt_subscription_rests(sub)) {
+            return 1;
+        }
+
+        if (rt_journal_read(l->journal, addrs[i], &rec) != RT_OK
+            || rec.seq > l->journal->durable_seq)
+        {
+            return 0;                       /* the entity is dirty then */
+        }
+
+        rt_subscription_send(l, sub, &rec, sub->entity->engine);
+        sub->version++;
+    }
+
+    if (sub->version <= sub->entity->version) {
+        rt_loop_again();
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/* its subscribers' connections have something to send */
+
+static void
+rt_subscription_wake(rt_entity_t *e)
+{
+    rt_subscription_t  *sub;
+
+    for (sub = e->subscriptions; sub; sub = sub->entity_next) {
+        sub->conn->behind = 1;
+    }
+}
+
+
+void
+rt_subscription_serve_all(rt_link_t *l)
+{
+    rt_uint_t           more;
+    rt_conn_t          *c;
+    rt_subscription_t  *sub, *next;
+
+    if (l->served_seq != l->journal->durable_seq) {
+        l->served_seq = l->journal->durable_seq;
+        rt_dispatch_each_changed(l->dispatch, rt_subscription_wake);
+    }
+
+    for (c = l->conns; c; c = c->next) {
+
+        if (c->dead || (!c->behind && l->many == 0)) {
+            continue;
+        }
+
+        more = 0;
+
+        for (sub = c->subscriptions; sub; sub = next) {
+            next = sub->next;
+            more |= sub->entity ? rt_subscription_serve(l, sub)
+                                : rt_subscription_serve_many(l, sub);
+        }
+
+        c->behind = more;
+    }
+}

@@ -1,0 +1,511 @@
+/*
+ * Zones: cursors on the journal, from which nginx's zones are published to.
+ *
+ * All links of an nginx's processes share a zone by its name, and one of them
+ * is the publisher.  A zone reads the journal from its cursor to the end that
+ * is on disk, asks the engine for each record's messages, and sends them, at
+ * most a window ahead of what is confirmed.  What a link has not confirmed when
+ * it ends is sent again over the next one; nginx drops what its zone has
+ * already (rt_wire.h).  A zone without links is a cursor that waits.
+ */
+
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "rt_io.h"
+#include "rt_link_private.h"
+#include "rt_log.h"
+
+
+#define RT_ZONE_WINDOW  65536               /* no peer gets more */
+
+
+rt_int_t
+rt_zone_load(rt_link_t *l)
+{
+    int                  fd, n;
+    char                 path[PATH_MAX], text[8192], *p, *end;
+    char                 name[RT_WIRE_ZONE_MAX + 1];
+    ssize_t              size;
+    rt_zone_t           *z;
+    unsigned long long   epoch, position, index;
+
+    snprintf(path, sizeof(path), "%s/zones", l->journal->dir);
+
+    fd = rt_io.open(path, O_RDONLY|O_CLOEXEC, 0);
+
+    if (fd == -1) {
+        return RT_OK;
+    }
+
+    size = rt_io_read(fd, text, sizeof(text) - 1, 0);
+    close(fd);
+
+    text[rt_max(size, 0)] = '\0';
+
+    if (sscanf(text, "%llx\n%n", &epoch, &n) != 1
+        || epoch != l->journal->epoch)
+    {
+        rt_log(RT_LOG_WARN, 0, "\"%s\" is of another journal, ignored", path);
+        return RT_OK;
+    }
+
+    for (p = text + n; l->nzones < RT_LINK_ZONES; p = end + 1) {
+
+        end = strchr(p, '\n');
+
+        if (end == NULL
+            || sscanf(p, "%llu %llu %64[^\n]", &position, &index, name) != 3)
+        {
+            break;
+        }
+
+        z = &l->zones[l->nzones++];
+        z->name_len = strlen(name);
+        memcpy(z->name, name, z->name_len);
+        z->position = position;
+
+        if (position) {
+            z->index = index;
+
+        } else {
+            z->start = index;
+        }
+    }
+
+    return RT_OK;
+}
+
+
+static void
+rt_zone_floor(rt_link_t *l)
+{
+    uint64_t   floor;
+    rt_uint_t  i;
+
+    floor = 0;
+
+    for (i = 0; i < l->nzones; i++) {
+        if (l->zones[i].position) {
+            floor = floor ? rt_min(floor, l->zones[i].position)
+                          : l->zones[i].position;
+        }
+    }
+
+    rt_dispatch_keep(l->dispatch, floor);
+}
+
+
+void
+rt_zone_save(rt_link_t *l, rt_uint_t sync)
+{
+    rt_buf_t    b;
+    rt_uint_t   i;
+    rt_zone_t  *z;
+
+    if (!l->zones_changed) {
+        return;
+    }
+
+    l->zones_changed = 0;
+    memset(&b, 0, sizeof(rt_buf_t));
+
+    rt_buf_printf(&b, "%llx\n",
+                  (unsigned long long) l->journal->epoch);
+
+    for (i = 0; i < l->nzones; i++) {
+        z = &l->zones[i];
+
+        /* nothing is confirmed at 0: where it begins stands behind it */
+
+        rt_buf_printf(&b, "%llu %llu %.*s\n", (unsigned long long) z->position,
+                      (unsigned long long) (z->position ? z->index : z->start),
+                      (int) z->name_len, z->name);
+    }
+
+    if (rt_io_replace(l->journal->dir, "zones", b.pos,
+                      rt_buf_size(&b), sync)
+        != RT_OK)
+    {
+        rt_log(RT_LOG_ERR, errno, "writing the zones' cursors failed");
+    }
+
+    rt_buf_free(&b);
+    rt_zone_floor(l);
+}
+
+
+/* go on after (position, index) */
+
+static void
+rt_zone_seek(rt_link_t *l, rt_zone_t *z, uint64_t position, uint64_t index)
+{
+    uint64_t  first;
+
+    first = rt_journal_first(l->journal);
+
+    z->position = position;
+    z->index = index;
+    z->sent_position = position;
+    z->sent_index = index;
+    z->window_first = 0;
+    z->window_next = 0;
+    z->cursor = rt_max(position, first);
+
+    if (position && position < first) {
+        rt_log(RT_LOG_WARN, 0, "zone \"%.*s\" was away too long: events from "
+               "%08u.seg:%u on are no longer kept and were not published",
+               (int) z->name_len, z->name, rt_addr_segment(position),
+               rt_addr_offset(position));
+    }
+}
+
+
+/* go on after what is confirmed, or where it began if nothing is */
+
+static void
+rt_zone_rewind(rt_link_t *l, rt_zone_t *z)
+{
+    rt_zone_seek(l, z, z->position, z->index);
+
+    if (z->position == 0) {
+        z->cursor = rt_max(z->start, z->cursor);
+    }
+}
+
+
+static void
+rt_zone_take(rt_zone_t *z, rt_conn_t *c)
+{
+    z->publisher = c;
+    rt_live_reset(z);
+
+    if (z->window_size != c->window) {
+        z->window_size = (uint32_t) c->window;
+        z->window = rt_realloc(z->window,
+                               z->window_size * sizeof(z->window[0]));
+    }
+}
+
+
+static rt_zone_t *
+rt_zone_get(rt_link_t *l, rt_wire_str_t name)
+{
+    rt_uint_t   i;
+    rt_zone_t  *z;
+
+    for (i = 0; i < l->nzones; i++) {
+        z = &l->zones[i];
+
+        if (z->name_len == name.len
+            && memcmp(z->name, name.data, name.len) == 0)
+        {
+            return z;
+        }
+    }
+
+    if (l->nzones == RT_LINK_ZONES || memchr(name.data, '\n', name.len)) {
+        return NULL;
+    }
+
+    /* a zone never seen: from now on */
+
+    z = &l->zones[l->nzones++];
+    memset(z, 0, sizeof(rt_zone_t));
+    memcpy(z->name, name.data, name.len);
+    z->name_len = name.len;
+
+    z->start = l->journal->durable_addr;
+    rt_zone_rewind(l, z);
+
+    l->zones_changed = 1;
+    rt_zone_save(l, 1);
+
+    return z;
+}
+
+
+/* where the zone says it stands; RT_DECLINED: it is not to be published to */
+
+static rt_int_t
+rt_zone_place(rt_link_t *l, rt_zone_t *z, const rt_wire_frame_t *f)
+{
+    uint64_t     position, index;
+    rt_record_t  rec;
+
+    position = rt_wire_number(f, RT_WIRE_F_POSITION);
+    index = rt_wire_number(f, RT_WIRE_F_INDEX);
+
+    if (rt_wire_number(f, RT_WIRE_F_EPOCH) != l->journal->epoch
+        || position == 0)
+    {
+        rt_zone_rewind(l, z);
+        return RT_OK;
+    }
+
+    if (position >= l->journal->durable_addr) {
+
+        /* only published what was on disk: the journal was set back */
+
+        rt_log(RT_LOG_CRIT, 0, "zone \"%.*s\" is ahead of the journal: "
+               "was an old copy put back? nothing is published to it "
+               "until nginx is restarted", (int) z->name_len, z->name);
+        return RT_DECLINED;
+    }
+
+    if (rt_journal_try(l->journal, position, &rec) == RT_ERROR) {
+        rt_log(RT_LOG_INFO, 0, "zone \"%.*s\" gave a position that is none",
+               (int) z->name_len, z->name);
+        rt_zone_rewind(l, z);
+        return RT_OK;
+    }
+
+    rt_zone_seek(l, z, position, index);
+
+    return RT_OK;
+}
+
+
+static void
+rt_zone_rival(rt_zone_t *z, const rt_conn_t *c)
+{
+    if (z->publisher == NULL) {
+        z->rivals = 0;
+        return;
+    }
+
+    if (z->rivals) {
+        return;
+    }
+
+    z->rivals = 1;
+    rt_log(RT_LOG_WARN, 0, "zone \"%.*s\" of process %d has come while "
+           "there is another one of that name, of process %d: whoever "
+           "comes last is published to; nginx instances with one daemon "
+           "need zones of different names", (int) z->name_len, z->name,
+           (int) c->pid, (int) z->publisher->pid);
+}
+
+
+void
+rt_zone_hello(rt_conn_t *c, const rt_wire_frame_t *f)
+{
+    uint64_t       epoch;
+    rt_link_t     *l;
+    rt_zone_t     *z;
+    rt_wire_str_t  name;
+
+    l = c->link;
+    name = rt_wire_string(f, RT_WIRE_F_ZONE);
+
+    c->window = rt_wire_number(f, RT_WIRE_F_WINDOW);
+
+    if (c->window == 0) {
+        c->window = RT_WIRE_WINDOW;
+    }
+
+    c->window = rt_min(c->window, RT_ZONE_WINDOW);
+
+    if (name.len == 0) {
+        return;
+    }
+
+    z = rt_zone_get(l, name);
+
+    if (z == NULL) {
+        rt_log(RT_LOG_ERR, 0, "too many zones, \"%.*s\" gets nothing",
+               (int) name.len, name.data);
+        return;
+    }
+
+    epoch = rt_wire_number(f, RT_WIRE_F_ZONE_EPOCH);
+    c->zone_epoch = epoch;
+
+    if (z->publisher != NULL && z->zone_epoch == epoch) {
+        c->zone = z;                        /* it may take over */
+        return;
+    }
+
+    rt_zone_rival(z, c);
+    z->zone_epoch = epoch;
+
+    if (rt_zone_place(l, z, f) != RT_OK) {
+        return;
+    }
+
+    c->zone = z;
+    rt_zone_take(z, c);
+}
+
+
+void
+rt_zone_detach(rt_conn_t *c)
+{
+    rt_conn_t  *n;
+    rt_zone_t  *z;
+
+    z = c->zone;
+
+    if (z == NULL || z->publisher != c) {
+        return;
+    }
+
+    z->publisher = NULL;
+
+    for (n = c->link->conns; n; n = n->next) {
+        if (n != c && n->zone == z && n->zone_epoch == z->zone_epoch
+            && !n->dead && !n->closing)
+        {
+            rt_zone_rewind(c->link, z);
+            rt_zone_take(z, n);
+            return;
+        }
+    }
+}
+
+
+void
+rt_zone_confirm(rt_conn_t *c, uint64_t position, uint64_t index)
+{
+    rt_zone_t  *z;
+    uint32_t    i;
+
+    z = c->zone;
+
+    if (z == NULL || z->publisher != c) {
+        return;                             /* it has been, a moment ago */
+    }
+
+    while (z->window_first != z->window_next) {
+        i = z->window_first % z->window_size;
+
+        if (z->window[i].position > position
+            || (z->window[i].position == position
+                && z->window[i].index > index))
+        {
+            break;
+        }
+
+        z->position = z->window[i].position;
+        z->index = z->window[i].index;
+        z->window_first++;
+        c->link->stats.confirmed++;
+        c->link->zones_changed = 1;
+    }
+}
+
+
+static void
+rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
+    rt_uint_t index)
+{
+    size_t         size, event;
+    u_char        *p, *start;
+    rt_conn_t     *c;
+    rt_message_t  *m;
+
+    static const char  json[] = "application/json";
+
+    c = z->publisher;
+    m = &l->message;
+    event = m->event ? strlen(m->event) : 0;
+
+    size = RT_WIRE_HEADER_SIZE + 3 * RT_WIRE_NUMBER_SIZE
+           + 4 * RT_WIRE_FIELD_SIZE + rt_buf_size(&m->topic)
+           + rt_buf_size(&m->body) + event + sizeof(json);
+
+    if (size > c->frame_max) {
+        l->stats.unpublished++;
+        return;
+    }
+
+    start = rt_conn_reserve(c, size);
+
+    p = rt_wire_begin(start, RT_WIRE_PUBLISH, 0, 0);
+    p = rt_wire_put_number(p, RT_WIRE_F_POSITION, rec->addr);
+    p = rt_wire_put_number(p, RT_WIRE_F_INDEX, index);
+    p = rt_wire_put_number(p, RT_WIRE_F_TIME, rec->time_ms);
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, m->body.pos,
+                           rt_buf_size(&m->body));
+    p = rt_wire_put_string(p, RT_WIRE_F_TOPIC, m->topic.pos,
+                           rt_buf_size(&m->topic));
+
+    if (event) {
+        p = rt_wire_put_string(p, RT_WIRE_F_EVENT, m->event, event);
+    }
+
+    p = rt_wire_put_string(p, RT_WIRE_F_TYPE, json, sizeof(json) - 1);
+
+    rt_wire_end(start, p);
+    c->out.last = p;
+
+    z->window[z->window_next % z->window_size].position = rec->addr;
+    z->window[z->window_next++ % z->window_size].index = index;
+    l->stats.published++;
+}
+
+
+void
+rt_zone_serve(rt_link_t *l, rt_zone_t *z)
+{
+    rt_uint_t           n, i;
+    rt_event_t          ev;
+    rt_record_t         rec;
+    rt_dispatch_t      *d;
+    const rt_engine_t  *engine;
+
+    d = l->dispatch;
+    z->behind = 1;
+
+    for (n = 0; z->cursor < l->journal->durable_addr; n++) {
+
+        if (n == RT_LINK_RECORDS_A_TURN) {
+            rt_loop_again();
+            return;
+        }
+
+        if (rt_buf_size(&z->publisher->out) > RT_LINK_OUT_REST) {
+            return;
+        }
+
+        if (rt_journal_read(l->journal, z->cursor, &rec) != RT_OK
+            || rec.addr >= l->journal->durable_addr)
+        {
+            break;
+        }
+
+        engine = rec.type < RT_RECORD_SYSTEM ? rt_engine_by_id(rec.engine)
+                                             : NULL;
+        if (engine) {
+            rt_history_event(d, engine, &rec, &ev);
+
+            i = rec.addr == z->sent_position ? z->sent_index + 1 : 0;
+
+            for ( /* void */ ; /* void */ ; i++) {
+
+                rt_buf_reset(&l->message.topic);
+                rt_buf_reset(&l->message.body);
+                l->message.event = NULL;
+
+                if (!engine->publish(&ev, i, &l->message)) {
+                    break;
+                }
+
+                if (z->window_next - z->window_first == z->window_size) {
+                    return;                 /* until something is confirmed */
+                }
+
+                rt_zone_send(l, z, &rec, i);
+                z->sent_position = rec.addr;
+                z->sent_index = i;
+            }
+        }
+
+        z->cursor = rec.next;
+    }
+
+    z->behind = 0;
+}
