@@ -390,7 +390,7 @@ rt_main_save(rt_timer_t *t)
 static void
 rt_main_turn(void *data)
 {
-    uint64_t        ms;
+    uint64_t        ms, at;
     rt_int_t        rc;
     rt_dispatch_t  *d;
 
@@ -405,9 +405,9 @@ rt_main_turn(void *data)
 
     ms = rt_dispatch_flush(d, rt_main.stopping);
 
-    if (ms && (rt_main.flush.place == 0
-               || rt_main.flush.at_ms > rt_loop_now() + ms))
-    {
+    at = rt_timer_at(&rt_main.flush);
+
+    if (ms && (at == 0 || at > rt_loop_now() + ms)) {
         rt_timer_set(&rt_main.flush, ms);
     }
 

@@ -1339,7 +1339,7 @@ test_clocks(void **state)
     clocks(t + 12000, "a");
     clocks(t + 12500, "");                  /* it has ended */
     clocks(t + 20000, "");
-    assert_true(e->at_ms == 0);
+    assert_true(rt_entity_at(e) == 0);
 
     down(0);
 }

@@ -36,6 +36,11 @@ typedef uintptr_t  rt_uint_t;
 #define rt_max(a, b)                                                          \
     ({ __typeof__((a) + (b)) a_ = (a), b_ = (b); a_ > b_ ? a_ : b_; })
 
+/* the thing whose member is at p */
+
+#define rt_item(p, type, member)                                              \
+    ((type *) ((u_char *) (p) - offsetof(type, member)))
+
 #define rt_align(n, a)    (((n) + ((a) - 1)) & ~((a) - 1))
 #define rt_likely(x)      __builtin_expect(!!(x), 1)
 #define rt_unlikely(x)    __builtin_expect(!!(x), 0)

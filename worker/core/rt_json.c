@@ -1,9 +1,9 @@
 /*
  * yajl's callbacks build the array of nodes.
  *
- * yajl allocates for every parse; an arena that is reset makes that free of
- * charge and of leaks.  What does not fit there comes from malloc() and is
- * kept in a list until the next parse.
+ * yajl allocates for every parse.  It gets its memory from an arena, which is
+ * reset before the next parse; what does not fit there comes from malloc() and
+ * is kept in a list until then.
  */
 
 
@@ -12,8 +12,6 @@
 
 #include "rt_json.h"
 
-
-typedef struct rt_json_block_s  rt_json_block_t;
 
 struct rt_json_block_s {
     rt_json_block_t  *next;
@@ -33,32 +31,26 @@ typedef struct {
 } rt_json_parser_t;
 
 
-static rt_json_node_t    rt_json_nodes[RT_JSON_NODES_MAX];
-
-static u_char            rt_json_arena[RT_JSON_ARENA]
-                             __attribute__((aligned(16)));
-static size_t            rt_json_arena_used;
-static rt_json_block_t  *rt_json_blocks;
-
-
 static void *
-rt_json_malloc(void *ctx, size_t size)
+rt_json_alloc(void *ctx, size_t size)
 {
     size_t            total;
+    rt_json_t        *js;
     rt_json_block_t  *b;
 
-    (void) ctx;
-
+    js = ctx;
     total = rt_align(size + sizeof(rt_json_block_t), 16);
 
-    if (total <= RT_JSON_ARENA - rt_json_arena_used) {
-        b = (rt_json_block_t *) (rt_json_arena + rt_json_arena_used);
-        rt_json_arena_used += total;
+    rt_assert(js->arena_used <= RT_JSON_ARENA);
+
+    if (total <= RT_JSON_ARENA - js->arena_used) {
+        b = (rt_json_block_t *) (js->arena + js->arena_used);
+        js->arena_used += total;
 
     } else {
         b = rt_malloc(total);
-        b->next = rt_json_blocks;
-        rt_json_blocks = b;
+        b->next = js->blocks;
+        js->blocks = b;
     }
 
     b->size = size;
@@ -68,7 +60,7 @@ rt_json_malloc(void *ctx, size_t size)
 
 
 static void
-rt_json_free(void *ctx, void *p)
+rt_json_release(void *ctx, void *p)
 {
     (void) ctx;
     (void) p;
@@ -81,7 +73,7 @@ rt_json_realloc(void *ctx, void *p, size_t size)
     void             *new;
     rt_json_block_t  *b;
 
-    new = rt_json_malloc(ctx, size);
+    new = rt_json_alloc(ctx, size);
 
     if (p != NULL) {
         b = (rt_json_block_t *) p - 1;
@@ -92,23 +84,29 @@ rt_json_realloc(void *ctx, void *p, size_t size)
 }
 
 
-static yajl_alloc_funcs  rt_json_alloc = {
-    rt_json_malloc, rt_json_realloc, rt_json_free, NULL
-};
-
-
 static void
-rt_json_reset(void)
+rt_json_reset(rt_json_t *js)
 {
     rt_json_block_t  *b;
 
-    while (rt_json_blocks) {
-        b = rt_json_blocks;
-        rt_json_blocks = b->next;
+    while (js->blocks) {
+        b = js->blocks;
+        js->blocks = b->next;
         free(b);
     }
 
-    rt_json_arena_used = 0;
+    js->arena_used = 0;
+}
+
+
+void
+rt_json_free(rt_json_t *js)
+{
+    rt_json_reset(js);
+
+    free(js->nodes);
+    free(js->arena);
+    memset(js, 0, sizeof(rt_json_t));
 }
 
 
@@ -174,7 +172,7 @@ rt_json_keep(rt_json_parser_t *ps, const u_char *p, size_t len)
     s.data = p;
 
     if (p < ps->start || p > ps->start + ps->len) {
-        copy = rt_json_malloc(NULL, len);
+        copy = rt_json_alloc(ps->js, len);
         memcpy(copy, p, len);
         s.data = copy;
     }
@@ -362,6 +360,22 @@ rt_json_explain(rt_json_parser_t *ps, yajl_handle h, size_t at)
 }
 
 
+static void
+rt_json_prepare(rt_json_t *js)
+{
+    if (js->nodes == NULL) {
+        js->nodes = rt_malloc(RT_JSON_NODES_MAX * sizeof(rt_json_node_t));
+        js->arena = rt_malloc(RT_JSON_ARENA);
+    }
+
+    rt_json_reset(js);
+
+    js->n = 0;
+    js->error[0] = '\0';
+    js->error_at = 0;
+}
+
+
 rt_int_t
 rt_json_parse(rt_json_t *js, const u_char *p, size_t n)
 {
@@ -369,13 +383,10 @@ rt_json_parse(rt_json_t *js, const u_char *p, size_t n)
     yajl_handle       h;
     yajl_status       st;
     rt_json_parser_t  ps;
+    yajl_alloc_funcs  alloc = { rt_json_alloc, rt_json_realloc,
+                                rt_json_release, js };
 
-    rt_json_reset();
-
-    js->n = 0;
-    js->nodes = rt_json_nodes;
-    js->error[0] = '\0';
-    js->error_at = 0;
+    rt_json_prepare(js);
 
     memset(&ps, 0, offsetof(rt_json_parser_t, open));
     ps.js = js;
@@ -383,7 +394,7 @@ rt_json_parse(rt_json_t *js, const u_char *p, size_t n)
     ps.len = n;
     ps.error = NULL;
 
-    h = yajl_alloc(&rt_json_callbacks, &rt_json_alloc, &ps);
+    h = yajl_alloc(&rt_json_callbacks, &alloc, &ps);
 
     /* yajl takes \v and \f for white space; RFC 8259, 2 does not */
 

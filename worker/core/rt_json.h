@@ -41,13 +41,25 @@ typedef struct {
 } rt_json_node_t;
 
 
+typedef struct rt_json_block_s  rt_json_block_t;
+
+
+/* a parser and what it has read; all zero before its first use */
+
 typedef struct {
-    rt_uint_t        n;
-    rt_json_node_t  *nodes;                 /* node 0 is the whole */
-    char             error[160];            /* after RT_DECLINED */
-    size_t           error_at;              /* byte offset */
+    rt_uint_t         n;
+    rt_json_node_t   *nodes;                /* node 0 is the whole; owner */
+    char              error[160];           /* after RT_DECLINED */
+    size_t            error_at;             /* byte offset */
+
+    /* private: what yajl allocates lives until the next parse */
+    u_char           *arena;                /* owner; RT_JSON_ARENA */
+    size_t            arena_used;
+    rt_json_block_t  *blocks;               /* owner; what did not fit */
 } rt_json_t;
 
+
+void rt_json_free(rt_json_t *js);
 
 /*
  * RT_OK: an object; valid until the next call, and while p lives.

@@ -2,7 +2,7 @@
  * One turn: wait, call the handlers of what is ready, then the timers that
  * are due, then the "before sleep" hooks, in which everything that gathered
  * during the turn (journal batches, replies, dead connections) is dealt with
- * once.  Timers are a binary heap by time.
+ * once.
  */
 
 
@@ -28,9 +28,7 @@ static uint64_t         rt_loop_ms;
 static rt_uint_t        rt_loop_stopped;
 static rt_uint_t        rt_loop_hurry;
 
-static rt_timer_t     **rt_loop_timers;     /* from 1 */
-static size_t           rt_loop_ntimers;
-static size_t           rt_loop_timers_max;
+static rt_heap_t        rt_loop_timers;
 
 static rt_uint_t        rt_loop_nhooks;
 static rt_loop_hook_t   rt_loop_hooks[RT_LOOP_HOOKS_MAX];
@@ -89,10 +87,7 @@ rt_loop_done(void)
     close(rt_loop_epoll);
     rt_loop_epoll = -1;
 
-    free(rt_loop_timers);
-    rt_loop_timers = NULL;
-    rt_loop_ntimers = 0;
-    rt_loop_timers_max = 0;
+    rt_heap_free(&rt_loop_timers);
 }
 
 
@@ -139,87 +134,17 @@ rt_poll_delete(rt_poll_t *ev)
 }
 
 
-static void
-rt_timer_place(rt_timer_t *t, size_t i)
-{
-    rt_loop_timers[i] = t;
-    t->place = i;
-}
-
-
-static void
-rt_timer_sift(rt_timer_t *t, size_t i)
-{
-    size_t  k;
-
-    while (i > 1 && t->at_ms < rt_loop_timers[i / 2]->at_ms) {
-        rt_timer_place(rt_loop_timers[i / 2], i);
-        i /= 2;
-    }
-
-    for ( ;; ) {
-        k = i * 2;
-
-        if (k > rt_loop_ntimers) {
-            break;
-        }
-
-        if (k < rt_loop_ntimers
-            && rt_loop_timers[k + 1]->at_ms < rt_loop_timers[k]->at_ms)
-        {
-            k++;
-        }
-
-        if (t->at_ms <= rt_loop_timers[k]->at_ms) {
-            break;
-        }
-
-        rt_timer_place(rt_loop_timers[k], i);
-        i = k;
-    }
-
-    rt_timer_place(t, i);
-}
-
-
 void
 rt_timer_set(rt_timer_t *t, uint64_t after_ms)
 {
-    t->at_ms = rt_loop_ms + after_ms;
-
-    if (t->place == 0) {
-
-        if (rt_loop_ntimers + 2 > rt_loop_timers_max) {
-            rt_loop_timers_max = rt_max(rt_loop_timers_max * 2, 64);
-            rt_loop_timers = rt_realloc(rt_loop_timers,
-                                        rt_loop_timers_max * sizeof(void *));
-        }
-
-        t->place = ++rt_loop_ntimers;
-    }
-
-    rt_timer_sift(t, t->place);
+    rt_heap_set(&rt_loop_timers, &t->node, rt_loop_ms + after_ms);
 }
 
 
 void
 rt_timer_delete(rt_timer_t *t)
 {
-    size_t       i;
-    rt_timer_t  *last;
-
-    i = t->place;
-
-    if (i == 0) {
-        return;
-    }
-
-    t->place = 0;
-    last = rt_loop_timers[rt_loop_ntimers--];
-
-    if (last != t) {
-        rt_timer_sift(last, i);
-    }
+    rt_heap_delete(&rt_loop_timers, &t->node);
 }
 
 
@@ -250,29 +175,37 @@ rt_loop_stop(void)
 static int
 rt_loop_timeout(void)
 {
-    uint64_t  at;
+    rt_heap_node_t  *first;
 
     if (rt_loop_hurry) {
         return 0;
     }
 
-    if (rt_loop_ntimers == 0) {
+    first = rt_heap_top(&rt_loop_timers);
+
+    if (first == NULL) {
         return -1;
     }
 
-    at = rt_loop_timers[1]->at_ms;
-
-    return at <= rt_loop_ms ? 0 : (int) rt_min(at - rt_loop_ms, 60000);
+    return first->at <= rt_loop_ms ? 0
+           : (int) rt_min(first->at - rt_loop_ms, 60000);
 }
 
 
 static void
 rt_loop_expire(void)
 {
-    rt_timer_t  *t;
+    rt_timer_t      *t;
+    rt_heap_node_t  *first;
 
-    while (rt_loop_ntimers && rt_loop_timers[1]->at_ms <= rt_loop_ms) {
-        t = rt_loop_timers[1];
+    for ( ;; ) {
+        first = rt_heap_top(&rt_loop_timers);
+
+        if (first == NULL || first->at > rt_loop_ms) {
+            return;
+        }
+
+        t = rt_item(first, rt_timer_t, node);
         rt_timer_delete(t);
         t->handler(t);
     }
@@ -284,7 +217,7 @@ rt_loop_run(void)
 {
     int                  i, n, timeout;
     rt_uint_t            k;
-    rt_poll_t          *ev;
+    rt_poll_t           *ev;
     struct epoll_event   list[RT_LOOP_EVENTS_MAX];
 
     while (!rt_loop_stopped) {

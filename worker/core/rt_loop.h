@@ -14,6 +14,7 @@
 
 
 #include "rt_core.h"
+#include "rt_heap.h"
 
 
 typedef struct rt_poll_s   rt_poll_t;
@@ -27,16 +28,15 @@ typedef void (*rt_before_sleep_pt)(void *data);
 struct rt_poll_s {
     int           fd;
     uint32_t      events;           /* what epoll is asked for */
-    rt_poll_pt   handler;
+    rt_poll_pt    handler;
     void         *data;
 };
 
 
 struct rt_timer_s {
-    uint64_t      at_ms;            /* monotonic */
-    size_t        place;            /* in the heap, from 1; 0: not set */
-    rt_timer_pt   handler;
-    void         *data;
+    rt_heap_node_t  node;           /* at: monotonic, ms */
+    rt_timer_pt     handler;
+    void           *data;
 };
 
 
@@ -53,6 +53,13 @@ void rt_poll_delete(rt_poll_t *ev);
 
 void rt_timer_set(rt_timer_t *t, uint64_t after_ms);
 void rt_timer_delete(rt_timer_t *t);
+
+/* at that time of rt_loop_now() at the latest; 0: it is not set */
+static inline uint64_t
+rt_timer_at(const rt_timer_t *t)
+{
+    return t->node.place ? t->node.at : 0;
+}
 
 void rt_loop_before_sleep(rt_before_sleep_pt handler, void *data);
 void rt_loop_again(void);           /* do not sleep in this turn */

@@ -80,7 +80,7 @@ struct rt_dispatch_s {
     rt_entity_t         *dirty;             /* with subscriptions to serve */
     rt_entity_t         *clocks;            /* with watchers to be counted */
     rt_entity_t        **clocks_last;
-    size_t               evict_next;        /* slot to look at next */
+    size_t               evict_next;        /* entity to look at */
     size_t               evict_projected;
 
     uint64_t             publish_floor;     /* zones have not confirmed it */

@@ -36,10 +36,10 @@ rt_dump_floor(rt_dispatch_t *d)
     floor = UINT64_MAX;
 
     for (k = 0; k < 2; k++) {
-        for (i = 0; i <= tables[k]->mask; i++) {
-            e = tables[k]->slots[i];
+        for (i = 0; i < tables[k]->n; i++) {
+            e = tables[k]->list[i];
 
-            if (e && e->state == NULL) {
+            if (e->state == NULL) {
                 floor = rt_min(floor, e->first_addr);
             }
         }

@@ -3,6 +3,9 @@
  *
  * An entity that is idle may be evicted: its state goes, what is kept says
  * where its events are, and the next use replays them.
+ *
+ * Walks over all entities follow the list, in the order of their creation, so
+ * that snapshots and what follows from them are the same in each run.
  */
 
 
@@ -11,6 +14,8 @@
 
 
 #include "rt_engine.h"
+#include "rt_heap.h"
+#include "rt_table.h"
 
 
 /*
@@ -41,7 +46,7 @@ typedef struct {
 struct rt_entity_s {
     const rt_engine_t   *engine;
     void                *state;             /* owner; NULL: evicted */
-    uint64_t             hash;
+    rt_table_node_t      node;              /* by engine and name */
     uint64_t             version;
     uint64_t             first_addr;        /* of its first event */
     uint64_t             last_addr;         /* of its last event */
@@ -50,8 +55,7 @@ struct rt_entity_s {
 
     uint64_t             due_ms;            /* of a tick, 0: none */
     rt_clock_t          *clock;             /* owner; NULL: none */
-    uint64_t             at_ms;             /* of what is first; 0: nothing */
-    size_t               place;             /* in the heap, from 1 */
+    rt_heap_node_t       first;             /* at the earlier one of both */
 
     uint64_t            *marks;             /* of versions 256, 512, ...;
                                                a projection's: of all */
@@ -68,13 +72,12 @@ struct rt_entity_s {
 
 
 typedef struct {
-    rt_entity_t        **slots;             /* open addressing */
-    size_t               mask;
-    size_t               n;
+    rt_table_t           table;
+    rt_heap_t            heap;              /* those that are due some time */
 
-    rt_entity_t        **heap;              /* by at_ms, from 1 */
-    size_t               heap_n;
-    size_t               heap_max;
+    rt_entity_t        **list;              /* all, as they were added */
+    size_t               n;
+    size_t               max;
 } rt_entities_t;
 
 
@@ -85,6 +88,22 @@ rt_entity_t *rt_entity_find(rt_entities_t *t, const rt_engine_t *engine,
     rt_str_t name);
 rt_entity_t *rt_entity_add(rt_entities_t *t, const rt_engine_t *engine,
     rt_str_t name);
+
+/* the one that is due first, NULL: none */
+static inline rt_entity_t *
+rt_entity_first(const rt_entities_t *t)
+{
+    rt_heap_node_t  *node = rt_heap_top(&t->heap);
+
+    return node ? rt_item(node, rt_entity_t, first) : NULL;
+}
+
+/* when a tick or the clock is due; 0: never */
+static inline uint64_t
+rt_entity_at(const rt_entity_t *e)
+{
+    return e->first.place ? e->first.at : 0;
+}
 
 /* its new place among those that are due; 0: it is not */
 void rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms);

@@ -8,7 +8,7 @@
 #include "rt_dispatch_private.h"
 
 
-#define RT_EVICT_A_TURN    1000             /* slots looked at */
+#define RT_EVICT_A_TURN    1000             /* entities looked at */
 #define RT_UNEVICT_A_TURN  10               /* of up to RT_EVICT_VERSIONS */
 
 
@@ -21,10 +21,10 @@ rt_evict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
 
     first = rt_journal_first(&d->journal);
 
-    for (n = 0; n < RT_EVICT_A_TURN; n++) {
-        e = t->slots[(*next)++ & t->mask];
+    for (n = 0; t->n && n < RT_EVICT_A_TURN; n++) {
+        e = t->list[(*next)++ % t->n];
 
-        if (e && e->state && e->at_ms == 0 && e->subscriptions == NULL
+        if (e->state && rt_entity_at(e) == 0 && e->subscriptions == NULL
             && e->version <= RT_EVICT_VERSIONS && e->first_addr >= first
             && e->last_seq <= d->journal.durable_seq
             && (e->clock == NULL || !e->clock->listed)
@@ -50,10 +50,12 @@ rt_unevict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
 
     reloaded = 0;
 
-    for (n = 0; n < RT_EVICT_A_TURN && reloaded < RT_UNEVICT_A_TURN; n++) {
-        e = t->slots[(*next)++ & t->mask];
+    for (n = 0; t->n && n < RT_EVICT_A_TURN && reloaded < RT_UNEVICT_A_TURN;
+         n++)
+    {
+        e = t->list[(*next)++ % t->n];
 
-        if (e && e->state == NULL) {
+        if (e->state == NULL) {
             (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
             reloaded++;
         }

@@ -1,5 +1,5 @@
 /*
- * A ring of answers by age, and an open-addressed index over it.
+ * A ring of answers by age, and a table of them by key.
  */
 
 
@@ -8,21 +8,19 @@
 #include "rt_idem.h"
 
 
+#define RT_IDEM_BUCKETS  64                 /* to begin with */
+
+
 void
 rt_idem_init(rt_idems_t *t, size_t max, size_t bytes_max, uint64_t age_ms)
 {
-    size_t  n;
-
     memset(t, 0, sizeof(rt_idems_t));
-
-    for (n = 16; n < max * 2; n *= 2) { /* void */ }
 
     t->max = max;
     t->bytes_max = bytes_max;
     t->age_ms = age_ms;
-    t->mask = n - 1;
     t->ring = rt_calloc(max * sizeof(rt_idem_t));
-    t->index = rt_calloc(n * sizeof(uint32_t));
+    rt_table_init(&t->table, RT_IDEM_BUCKETS);
 }
 
 
@@ -34,7 +32,7 @@ rt_idem_free(rt_idems_t *t)
     }
 
     free(t->ring);
-    free(t->index);
+    rt_table_free(&t->table);
     memset(t, 0, sizeof(rt_idems_t));
 }
 
@@ -83,72 +81,58 @@ rt_idem_request(rt_str_t command, rt_str_t body)
 }
 
 
-static size_t
-rt_idem_slot(const rt_idems_t *t, const u_char *key)
+static rt_idem_t *
+rt_idem_get(const rt_idems_t *t, const u_char *key, uint64_t hash)
 {
-    size_t  i;
+    rt_idem_t        *e;
+    rt_table_node_t  *n;
 
-    for (i = rt_get64(key) & t->mask; t->index[i]; i = (i + 1) & t->mask) {
-        if (memcmp(t->ring[t->index[i] - 1].key, key, RT_IDEM_KEY) == 0) {
-            break;
+    for (n = rt_table_first(&t->table, hash); n; n = rt_table_next(n)) {
+        e = rt_item(n, rt_idem_t, node);
+
+        if (memcmp(e->key, key, RT_IDEM_KEY) == 0) {
+            return e;
         }
     }
 
-    return i;
+    return NULL;
 }
 
 
 static void
 rt_idem_drop(rt_idems_t *t)
 {
-    size_t      i, k, home;
     rt_idem_t  *e;
 
-    e = &t->ring[t->first++ % t->max];
-    t->bytes -= e->len;
+    rt_assert(t->first < t->next);
 
-    i = rt_idem_slot(t, e->key);
+    e = &t->ring[t->first++ % t->max];
+
+    rt_assert(t->bytes >= e->len);
+
+    t->bytes -= e->len;
+    rt_table_delete(&t->table, &e->node);
 
     free(e->body);
     e->body = NULL;
-
-    /* close the hole, so that probing never stops early */
-
-    for (k = (i + 1) & t->mask; t->index[k]; k = (k + 1) & t->mask) {
-        home = rt_get64(t->ring[t->index[k] - 1].key) & t->mask;
-
-        if (((k - home) & t->mask) >= ((k - i) & t->mask)) {
-            t->index[i] = t->index[k];
-            i = k;
-        }
-    }
-
-    t->index[i] = 0;
 }
 
 
 rt_idem_t *
 rt_idem_find(rt_idems_t *t, const u_char *key, uint64_t now_ms)
 {
-    size_t      i;
     rt_idem_t  *e;
 
-    i = rt_idem_slot(t, key);
+    e = rt_idem_get(t, key, rt_table_hash(&t->table, key, RT_IDEM_KEY));
 
-    if (t->index[i] == 0) {
-        return NULL;
-    }
-
-    e = &t->ring[t->index[i] - 1];
-
-    return now_ms - e->time_ms > t->age_ms ? NULL : e;
+    return e == NULL || now_ms - e->time_ms > t->age_ms ? NULL : e;
 }
 
 
 void
 rt_idem_add(rt_idems_t *t, const rt_idem_t *i, const u_char *data)
 {
-    size_t      slot;
+    uint64_t    hash;
     rt_idem_t  *e;
 
     while (t->first < t->next
@@ -159,20 +143,22 @@ rt_idem_add(rt_idems_t *t, const rt_idem_t *i, const u_char *data)
         rt_idem_drop(t);
     }
 
-    slot = rt_idem_slot(t, i->key);
+    hash = rt_table_hash(&t->table, i->key, RT_IDEM_KEY);
 
-    if (t->index[slot] != 0) {
+    if (rt_idem_get(t, i->key, hash) != NULL) {
         return;                             /* the first answer stays */
     }
 
-    e = &t->ring[t->next % t->max];
+    e = &t->ring[t->next++ % t->max];
     *e = *i;
     e->body = rt_malloc(i->len);
     memcpy(e->body, data, i->len);
 
     t->bytes += i->len;
-    t->index[slot] = (uint32_t) (t->next % t->max) + 1;
-    t->next++;
+    rt_table_add(&t->table, &e->node, hash);
+
+    rt_assert(t->next - t->first <= t->max);
+    rt_assert(t->next - t->first == t->table.n);
 }
 
 

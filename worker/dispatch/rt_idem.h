@@ -13,6 +13,7 @@
 
 
 #include "rt_core.h"
+#include "rt_table.h"
 
 
 #define RT_IDEM_KEY      16
@@ -22,27 +23,27 @@
 
 
 typedef struct {
-    u_char         key[RT_IDEM_KEY];
-    uint64_t       request;                 /* hash of command and body */
-    uint64_t       time_ms;
-    uint64_t       version;
-    uint64_t       seq;                     /* where the answer is journaled */
-    uint32_t       status;
-    uint32_t       len;
-    u_char        *body;                    /* owner */
+    rt_table_node_t  node;                  /* by key */
+    u_char           key[RT_IDEM_KEY];
+    uint64_t         request;               /* hash of command and body */
+    uint64_t         time_ms;
+    uint64_t         version;
+    uint64_t         seq;                   /* where the answer is journaled */
+    uint32_t         status;
+    uint32_t         len;
+    u_char          *body;                  /* owner */
 } rt_idem_t;
 
 
 typedef struct {
-    rt_idem_t     *ring;                    /* by age */
-    uint64_t       first;                   /* absolute numbers in the ring */
-    uint64_t       next;
-    uint32_t      *index;                   /* ring place + 1, 0: free */
-    size_t         mask;
-    size_t         max;
-    size_t         bytes;
-    size_t         bytes_max;
-    uint64_t       age_ms;
+    rt_table_t       table;
+    rt_idem_t       *ring;                  /* by age; owner */
+    uint64_t         first;                 /* absolute numbers in the ring */
+    uint64_t         next;
+    size_t           max;
+    size_t           bytes;
+    size_t           bytes_max;
+    uint64_t         age_ms;
 } rt_idems_t;
 
 

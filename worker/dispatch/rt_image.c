@@ -75,11 +75,9 @@ rt_image_entities(rt_entities_t *t, rt_snapshot_writer_t *w)
 
     rt_buf_put64(&w->buf, t->n);
 
-    for (i = 0; i <= t->mask; i++) {
-        if (t->slots[i]) {
-            rt_image_entity(t->slots[i], &w->buf);
-            rt_snapshot_flush(w);
-        }
+    for (i = 0; i < t->n; i++) {
+        rt_image_entity(t->list[i], &w->buf);
+        rt_snapshot_flush(w);
     }
 }
 

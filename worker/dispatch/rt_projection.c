@@ -271,10 +271,10 @@ rt_projection_hash(rt_dispatch_t *d, const rt_projection_t *p)
 
     sum = 0;
 
-    for (i = 0; i <= d->projected.mask; i++) {
-        e = d->projected.slots[i];
+    for (i = 0; i < d->projected.n; i++) {
+        e = d->projected.list[i];
 
-        if (e && e->engine == p->engine) {
+        if (e->engine == p->engine) {
             sum += rt_entity_state_hash(d, e);
         }
     }

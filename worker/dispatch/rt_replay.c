@@ -182,10 +182,8 @@ rt_dispatch_hash(rt_dispatch_t *d)
 
     sum = 0;
 
-    for (i = 0; i <= d->entities.mask; i++) {
-        if (d->entities.slots[i]) {
-            sum += rt_entity_state_hash(d, d->entities.slots[i]);
-        }
+    for (i = 0; i < d->entities.n; i++) {
+        sum += rt_entity_state_hash(d, d->entities.list[i]);
     }
 
     for (n = 0; n < d->nprojections; n++) {

@@ -108,6 +108,7 @@ rt_store_free(rt_dispatch_t *d)
     rt_buf_free(&d->out.body);
     rt_buf_free(&d->out.data);
     rt_buf_free(&d->scratch);
+    rt_json_free(&d->json);
     rt_buf_free(&d->lifted[0]);
     rt_buf_free(&d->lifted[1]);
     rt_buf_free(&d->name);

@@ -180,11 +180,15 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
         max = rt_min(ms, max);
     }
 
-    for (n = 0; d->entities.heap_n; n++) {
-        e = d->entities.heap[1];
+    for (n = 0; /* void */ ; n++) {
+        e = rt_entity_first(&d->entities);
 
-        if (e->at_ms > d->clock_ms) {
-            return rt_min(e->at_ms - d->clock_ms, max);
+        if (e == NULL) {
+            return max;
+        }
+
+        if (rt_entity_at(e) > d->clock_ms) {
+            return rt_min(rt_entity_at(e) - d->clock_ms, max);
         }
 
         if (n == RT_TICKS_A_TURN) {
@@ -199,6 +203,4 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
             return rt_min(RT_TICK_RETRY_MS, max);
         }
     }
-
-    return max;
 }

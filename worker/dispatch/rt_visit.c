@@ -1,7 +1,6 @@
 /*
- * A hash table with chains by connection, doubled when it is full, so that all
- * visits of a connection are in one chain.  A link that ends is rare: then all
- * chains are looked through.
+ * A table by connection, and a list of all.  A link that ends is rare: then the
+ * list is looked through.
  */
 
 
@@ -17,8 +16,7 @@ rt_visits_init(rt_visits_t *t, size_t max)
     memset(t, 0, sizeof(rt_visits_t));
 
     t->max = max;
-    t->mask = RT_VISITS_MIN - 1;
-    t->buckets = rt_calloc(RT_VISITS_MIN * sizeof(void *));
+    rt_table_init(&t->table, RT_VISITS_MIN);
     t->queue_last = &t->queue;
 }
 
@@ -26,54 +24,70 @@ rt_visits_init(rt_visits_t *t, size_t max)
 void
 rt_visits_free(rt_visits_t *t)
 {
-    size_t       i;
     rt_visit_t  *v, *next;
 
-    for (i = 0; i <= t->mask; i++) {
-        for (v = t->buckets[i]; v; v = next) {
-            next = v->next;
-            free(v);
-        }
+    for (v = t->list; v; v = next) {
+        next = v->next;
+        free(v);
     }
 
-    free(t->buckets);
+    rt_table_free(&t->table);
     memset(t, 0, sizeof(rt_visits_t));
 }
 
 
-static rt_visit_t **
-rt_visits_bucket(const rt_visits_t *t, uint64_t connection)
+/* the newest of a connection, and the one before */
+
+static rt_visit_t *
+rt_visit_check(rt_table_node_t *n, uint64_t connection)
 {
-    uint64_t  h;
+    rt_visit_t  *v;
 
-    h = connection * 0x9e3779b97f4a7c15ull;
+    for ( /* void */ ; n; n = rt_table_next(n)) {
+        v = rt_item(n, rt_visit_t, node);
 
-    return &t->buckets[(h >> 32) & t->mask];
+        if (v->connection == connection) {
+            return v;
+        }
+    }
+
+    return NULL;
+}
+
+
+static rt_visit_t *
+rt_visit_first(const rt_visits_t *t, uint64_t connection)
+{
+    return rt_visit_check(rt_table_first(&t->table,
+                              rt_table_hash_number(&t->table, connection)),
+                          connection);
+}
+
+
+static rt_visit_t *
+rt_visit_next(const rt_visit_t *v)
+{
+    return rt_visit_check(rt_table_next(&v->node), v->connection);
 }
 
 
 static void
-rt_visits_double(rt_visits_t *t)
+rt_visit_add(rt_visits_t *t, rt_visit_t *v)
 {
-    size_t        i, n;
-    rt_visit_t   *v, *next, **old, **bucket;
+    rt_table_add(&t->table, &v->node,
+                 rt_table_hash_number(&t->table, v->connection));
 
-    n = t->mask + 1;
-    old = t->buckets;
+    v->next = t->list;
+    v->prev = &t->list;
 
-    t->mask = n * 2 - 1;
-    t->buckets = rt_calloc(n * 2 * sizeof(void *));
-
-    for (i = 0; i < n; i++) {
-        for (v = old[i]; v; v = next) {
-            next = v->next;
-            bucket = rt_visits_bucket(t, v->connection);
-            v->next = *bucket;
-            *bucket = v;
-        }
+    if (v->next) {
+        v->next->prev = &v->next;
     }
 
-    free(old);
+    t->list = v;
+    t->n++;
+
+    rt_assert(t->n <= t->max);
 }
 
 
@@ -82,15 +96,11 @@ rt_visits_add(rt_visits_t *t, const void *link, uint64_t connection,
     rt_entity_t *e, rt_str_t user)
 {
     rt_uint_t    n;
-    rt_visit_t  *v, **bucket;
+    rt_visit_t  *v;
 
     n = 0;
 
-    for (v = *rt_visits_bucket(t, connection); v; v = v->next) {
-
-        if (v->connection != connection) {
-            continue;
-        }
+    for (v = rt_visit_first(t, connection); v; v = rt_visit_next(v)) {
 
         if (v->entity == e && rt_str_eq(rt_visit_user(v), user)) {
             v->link = link;
@@ -109,10 +119,6 @@ rt_visits_add(rt_visits_t *t, const void *link, uint64_t connection,
         return RT_OK;
     }
 
-    if (t->n > t->mask) {
-        rt_visits_double(t);
-    }
-
     v = rt_calloc(sizeof(rt_visit_t) + user.len);
 
     v->connection = connection;
@@ -124,10 +130,7 @@ rt_visits_add(rt_visits_t *t, const void *link, uint64_t connection,
         memcpy(v->user, user.data, user.len);
     }
 
-    bucket = rt_visits_bucket(t, connection);
-    v->next = *bucket;
-    *bucket = v;
-    t->n++;
+    rt_visit_add(t, v);
 
     return RT_OK;
 }
@@ -154,8 +157,8 @@ rt_visits_gone(rt_visits_t *t, const void *link, uint64_t connection)
 {
     rt_visit_t  *v;
 
-    for (v = *rt_visits_bucket(t, connection); v; v = v->next) {
-        if (v->connection == connection && v->link == link) {
+    for (v = rt_visit_first(t, connection); v; v = rt_visit_next(v)) {
+        if (v->link == link) {
             rt_visits_queue(t, v);
         }
     }
@@ -165,14 +168,11 @@ rt_visits_gone(rt_visits_t *t, const void *link, uint64_t connection)
 void
 rt_visits_link_gone(rt_visits_t *t, const void *link)
 {
-    size_t       i;
     rt_visit_t  *v;
 
-    for (i = 0; t->n && i <= t->mask; i++) {
-        for (v = t->buckets[i]; v; v = v->next) {
-            if (v->link == link) {
-                rt_visits_queue(t, v);
-            }
+    for (v = t->list; v; v = v->next) {
+        if (v->link == link) {
+            rt_visits_queue(t, v);
         }
     }
 }
@@ -205,9 +205,7 @@ rt_visits_next(rt_visits_t *t)
 void
 rt_visits_told(rt_visits_t *t, rt_visit_t *v)
 {
-    rt_visit_t  **p;
-
-    rt_assert(v == t->queue);
+    rt_assert(v == t->queue && v->queued);
 
     t->queue = v->queue_next;
 
@@ -215,11 +213,14 @@ rt_visits_told(rt_visits_t *t, rt_visit_t *v)
         t->queue_last = &t->queue;
     }
 
-    for (p = rt_visits_bucket(t, v->connection); *p != v; p = &(*p)->next) {
-        /* void */
+    rt_table_delete(&t->table, &v->node);
+
+    *v->prev = v->next;
+
+    if (v->next) {
+        v->next->prev = v->prev;
     }
 
-    *p = v->next;
     t->n--;
     free(v);
 }

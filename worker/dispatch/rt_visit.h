@@ -1,12 +1,12 @@
 /*
  * Visits: which client's connection has sent commands to which entity, and as
- * whom, for engines that want to hear when the connection is closed.
+ * which user, for engines that want to know when the connection is closed.
  *
- * A visit lives from the first command until its engine has been told.  When
- * the connection, or the link on which it was named, is gone, the visit waits
- * in a queue for that; should the client be heard of again before, by another
- * link, nothing has happened.  The table is memory only: a restart of the
- * daemon forgets it.
+ * A visit lives from the first command until its engine has been told of the
+ * end.  When the connection, or the link on which it was named, is gone, the
+ * visit waits in a queue for that; if the client sends another command before,
+ * by another link, nothing has happened.  The table is memory only: a restart
+ * of the daemon forgets it.
  */
 
 
@@ -25,7 +25,9 @@ typedef struct rt_visit_s  rt_visit_t;
 
 
 struct rt_visit_s {
-    rt_visit_t          *next;              /* in its bucket */
+    rt_table_node_t      node;              /* by connection */
+    rt_visit_t          *next;              /* of all, the newest first */
+    rt_visit_t         **prev;
     rt_visit_t          *queue_next;
     uint64_t             connection;
     const void          *link;              /* a name only */
@@ -38,8 +40,8 @@ struct rt_visit_s {
 
 
 typedef struct {
-    rt_visit_t         **buckets;           /* by connection */
-    size_t               mask;
+    rt_table_t           table;
+    rt_visit_t          *list;              /* all */
     size_t               n;
     size_t               max;
     rt_visit_t          *queue;             /* gone, to be told */

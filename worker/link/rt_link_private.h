@@ -64,8 +64,10 @@ struct rt_conn_s {
     uint64_t             zone_epoch;
     uint64_t             window;
 
-    rt_subscription_t   *subscriptions;
+    rt_subscription_t   *subscriptions;     /* a list; owner */
     rt_uint_t            nsubscriptions;
+    rt_table_t           by_id;             /* of them; both made with the */
+    rt_table_t           by_client;         /* first one */
 
     uint64_t             snapshot_id;       /* waits for a snapshot */
     rt_uint_t            snapshot_wanted;
@@ -129,8 +131,12 @@ struct rt_subscription_s {
     uint64_t             live_seq;          /* events after it are live */
     uint64_t             window;
     uint64_t             unconfirmed;
+    rt_table_node_t      id_node;
+    rt_table_node_t      client_node;
     rt_subscription_t   *next;              /* of the connection */
+    rt_subscription_t  **prev;
     rt_subscription_t   *entity_next;
+    rt_subscription_t  **entity_prev;
 };
 
 

@@ -11,21 +11,75 @@
 #include "rt_link_private.h"
 
 
-#define RT_SUBSCRIPTION_PAGE  64            /* events of an entity at once */
+#define RT_SUBSCRIPTION_PAGE     64         /* events of an entity at once */
+#define RT_SUBSCRIPTION_BUCKETS  16         /* to begin with */
 
 
-static rt_subscription_t **
+static rt_subscription_t *
 rt_subscription_find(rt_conn_t *c, uint64_t id)
 {
-    rt_subscription_t  **p;
+    rt_subscription_t  *sub;
+    rt_table_node_t    *n;
 
-    for (p = &c->subscriptions; *p; p = &(*p)->next) {
-        if ((*p)->id == id) {
-            return p;
+    if (c->nsubscriptions == 0) {
+        return NULL;
+    }
+
+    n = rt_table_first(&c->by_id, rt_table_hash_number(&c->by_id, id));
+
+    for ( /* void */ ; n; n = rt_table_next(n)) {
+        sub = rt_item(n, rt_subscription_t, id_node);
+
+        if (sub->id == id) {
+            return sub;
         }
     }
 
     return NULL;
+}
+
+
+static void
+rt_subscription_link(rt_conn_t *c, rt_subscription_t *sub)
+{
+    if (c->by_id.buckets == NULL) {
+        rt_table_init(&c->by_id, RT_SUBSCRIPTION_BUCKETS);
+        rt_table_init(&c->by_client, RT_SUBSCRIPTION_BUCKETS);
+    }
+
+    rt_table_add(&c->by_id, &sub->id_node,
+                 rt_table_hash_number(&c->by_id, sub->id));
+    rt_table_add(&c->by_client, &sub->client_node,
+                 rt_table_hash_number(&c->by_client, sub->connection));
+
+    sub->next = c->subscriptions;
+    sub->prev = &c->subscriptions;
+
+    if (sub->next) {
+        sub->next->prev = &sub->next;
+    }
+
+    c->subscriptions = sub;
+    c->nsubscriptions++;
+    c->behind = 1;
+}
+
+
+static void
+rt_subscription_unlink(rt_conn_t *c, rt_subscription_t *sub)
+{
+    rt_table_delete(&c->by_id, &sub->id_node);
+    rt_table_delete(&c->by_client, &sub->client_node);
+
+    *sub->prev = sub->next;
+
+    if (sub->next) {
+        sub->next->prev = sub->prev;
+    }
+
+    c->nsubscriptions--;
+
+    rt_assert(c->nsubscriptions == c->by_id.n);
 }
 
 
@@ -107,6 +161,12 @@ rt_subscription_to_entity(rt_link_t *l, rt_subscription_t *sub, uint64_t from)
 
     sub->version = rt_max(from, 1);
     sub->entity_next = e->subscriptions;
+    sub->entity_prev = &e->subscriptions;
+
+    if (sub->entity_next) {
+        sub->entity_next->entity_prev = &sub->entity_next;
+    }
+
     e->subscriptions = sub;
 
     if (e->last_seq > l->journal->durable_seq) {
@@ -168,39 +228,24 @@ rt_subscription_open(rt_conn_t *c, const rt_wire_frame_t *f)
         rt_subscription_to_many(c->link, sub, from);
     }
 
-    sub->next = c->subscriptions;
-    c->subscriptions = sub;
-    c->nsubscriptions++;
-    c->behind = 1;
+    rt_subscription_link(c, sub);
 }
 
 
-void
-rt_subscription_close(rt_conn_t *c, uint64_t id)
+static void
+rt_subscription_free(rt_subscription_t *sub)
 {
-    rt_subscription_t  *sub, **p, **ep;
-
-    p = rt_subscription_find(c, id);
-
-    if (p == NULL) {
-        return;
-    }
-
-    sub = *p;
-    *p = sub->next;
-    c->nsubscriptions--;
+    rt_subscription_unlink(sub->conn, sub);
 
     if (sub->entity) {
-        for (ep = &sub->entity->subscriptions; *ep != sub;
-             ep = &(*ep)->entity_next)
-        {
-            /* void */
+        *sub->entity_prev = sub->entity_next;
+
+        if (sub->entity_next) {
+            sub->entity_next->entity_prev = sub->entity_prev;
         }
 
-        *ep = sub->entity_next;
-
     } else {
-        c->link->many--;
+        sub->conn->link->many--;
     }
 
     free(sub);
@@ -208,24 +253,51 @@ rt_subscription_close(rt_conn_t *c, uint64_t id)
 
 
 void
-rt_subscription_close_all(rt_conn_t *c)
+rt_subscription_close(rt_conn_t *c, uint64_t id)
 {
-    while (c->subscriptions) {
-        rt_subscription_close(c, c->subscriptions->id);
+    rt_subscription_t  *sub;
+
+    sub = rt_subscription_find(c, id);
+
+    if (sub) {
+        rt_subscription_free(sub);
     }
 }
 
 
 void
+rt_subscription_close_all(rt_conn_t *c)
+{
+    while (c->subscriptions) {
+        rt_subscription_free(c->subscriptions);
+    }
+
+    rt_table_free(&c->by_id);
+    rt_table_free(&c->by_client);
+}
+
+
+/* that client's connection is closed */
+
+void
 rt_subscription_gone(rt_conn_t *c, uint64_t connection)
 {
-    rt_subscription_t  *sub, *next;
+    rt_subscription_t  *sub;
+    rt_table_node_t    *n, *next;
 
-    for (sub = c->subscriptions; sub; sub = next) {
-        next = sub->next;
+    if (c->nsubscriptions == 0) {
+        return;
+    }
+
+    n = rt_table_first(&c->by_client,
+                       rt_table_hash_number(&c->by_client, connection));
+
+    for ( /* void */ ; n; n = next) {
+        next = rt_table_next(n);
+        sub = rt_item(n, rt_subscription_t, client_node);
 
         if (sub->connection == connection) {
-            rt_subscription_close(c, sub->id);
+            rt_subscription_free(sub);
         }
     }
 }
@@ -234,12 +306,12 @@ rt_subscription_gone(rt_conn_t *c, uint64_t connection)
 void
 rt_subscription_confirm(rt_conn_t *c, uint64_t id, uint64_t n)
 {
-    rt_subscription_t  **p;
+    rt_subscription_t  *sub;
 
-    p = rt_subscription_find(c, id);
+    sub = rt_subscription_find(c, id);
 
-    if (p) {
-        (*p)->unconfirmed -= rt_min(n, (*p)->unconfirmed);
+    if (sub) {
+        sub->unconfirmed -= rt_min(n, sub->unconfirmed);
         c->behind = 1;
     }
 }
@@ -288,6 +360,7 @@ rt_subscription_send(rt_link_t *l, rt_subscription_t *sub,
     c->out.last = p;
 
     sub->unconfirmed++;
+    rt_assert(sub->unconfirmed <= sub->window);
     l->stats.events_sent++;
 }
 
@@ -365,7 +438,7 @@ rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
     if (gone) {
         rt_conn_refuse(sub->conn, sub->id, 410, "gone",
                        "events from this version on are no longer kept");
-        rt_subscription_close(sub->conn, sub->id);
+        rt_subscription_free(sub);
         return 0;
     }
 
