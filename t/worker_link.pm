@@ -21,13 +21,12 @@ our %TYPE = (hello => 1, command => 2, query => 3, reply => 4, publish => 5,
     status => 11, snapshot => 12, ping => 13, pong => 14, close => 15,
     audience => 16, watchers => 17, notice => 18);
 
-our %FIELD = (protocol => 1, frame_max => 2, inflight => 3, pid => 4,
-    epoch => 5, position => 6, index => 7, zone_epoch => 8, window => 9,
+our %FIELD = (protocol => 1, frame_max => 2, inflight => 3, epoch => 5,
+    position => 6, index => 7, zone_epoch => 8, window => 9,
     connection => 10, expect => 11, timeout => 12, status => 13,
-    version => 14, retry => 15, time => 16, from => 17, engine => 32,
-    entity => 33, name => 34, key => 35, user => 36, address => 37,
-    args => 38, body => 39, topic => 40, event => 41, type => 42, zone => 43,
-    reason => 44, program => 45);
+    version => 14, retry => 15, from => 17, engine => 32, entity => 33,
+    name => 34, key => 35, user => 36, args => 38, body => 39, topic => 40,
+    event => 41, type => 42, zone => 43);
 
 my %type_name = reverse %TYPE;
 my %field_name = reverse %FIELD;

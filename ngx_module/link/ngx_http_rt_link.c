@@ -241,8 +241,6 @@ ngx_http_rt_link_hello(ngx_http_rt_link_t *link)
     ngx_http_rt_place_t     place;
     ngx_http_rt_source_t   *source;
 
-    static const char  program[] = "nginx/" NGINX_VERSION;
-
     zone = link->zone;
 
     link->connection->write->handler = ngx_http_rt_link_write;
@@ -271,7 +269,6 @@ ngx_http_rt_link_hello(ngx_http_rt_link_t *link)
     p = rt_wire_begin(start, RT_WIRE_HELLO, 0, 0);
     p = rt_wire_put_number(p, RT_WIRE_F_PROTOCOL, RT_WIRE_PROTOCOL);
     p = rt_wire_put_number(p, RT_WIRE_F_FRAME_MAX, RT_WIRE_FRAME_MAX);
-    p = rt_wire_put_number(p, RT_WIRE_F_PID, ngx_pid);
 
     if (source) {
         p = rt_wire_put_number(p, RT_WIRE_F_EPOCH, place.epoch);
@@ -283,8 +280,6 @@ ngx_http_rt_link_hello(ngx_http_rt_link_t *link)
     p = rt_wire_put_number(p, RT_WIRE_F_WINDOW, NGX_HTTP_RT_LINK_WINDOW);
     p = rt_wire_put_string(p, RT_WIRE_F_ZONE, zone->name.data,
                            zone->name.len);
-    p = rt_wire_put_string(p, RT_WIRE_F_PROGRAM, program,
-                           sizeof(program) - 1);
     rt_wire_end(start, p);
 
     ngx_http_rt_link_add(link, p);
@@ -668,10 +663,9 @@ static size_t
 ngx_http_rt_link_size(const ngx_http_rt_ask_t *ask)
 {
     return RT_WIRE_HEADER_SIZE + 5 * RT_WIRE_NUMBER_SIZE
-           + 8 * RT_WIRE_FIELD_SIZE
+           + 7 * RT_WIRE_FIELD_SIZE
            + ask->engine.len + ask->entity.len + ask->name.len
-           + ask->key.len + ask->user.len + ask->address.len
-           + ask->args.len + ask->body.len;
+           + ask->key.len + ask->user.len + ask->args.len + ask->body.len;
 }
 
 
@@ -724,8 +718,6 @@ ngx_http_rt_link_frame(u_char *p, uint64_t id, const ngx_http_rt_ask_t *ask)
     if (ask->user.len) {
         p = ngx_http_rt_link_put(p, RT_WIRE_F_USER, &ask->user);
     }
-
-    p = ngx_http_rt_link_put(p, RT_WIRE_F_ADDRESS, &ask->address);
 
     if (ask->args.len) {
         p = ngx_http_rt_link_put(p, RT_WIRE_F_ARGS, &ask->args);

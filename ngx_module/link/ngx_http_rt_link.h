@@ -62,7 +62,6 @@ typedef struct {
     ngx_str_t                      name;
     ngx_str_t                      key;
     ngx_str_t                      user;
-    ngx_str_t                      address;
     ngx_str_t                      args;
     ngx_str_t                      body;
     uint64_t                       connection;

@@ -157,7 +157,7 @@ test_fields(void **state)
             "field past the end of its frame");
     refused(buf, with(buf, 8 << 8 | 0, "12345678", 8), "unknown field");
     refused(buf, with(buf, 8 << 8 | 64, "12345678", 8), "unknown field");
-    refused(buf, with(buf, 7 << 8 | RT_WIRE_F_PID, "1234567", 7),
+    refused(buf, with(buf, 7 << 8 | RT_WIRE_F_INFLIGHT, "1234567", 7),
             "number of a wrong length");
 
     memset(buf, 'k', sizeof(buf));
@@ -173,8 +173,8 @@ test_fields(void **state)
     /* twice */
 
     p = rt_wire_begin(buf, RT_WIRE_PING, 0, 0);
-    p = rt_wire_put_number(p, RT_WIRE_F_PID, 1);
-    p = rt_wire_put_number(p, RT_WIRE_F_PID, 1);
+    p = rt_wire_put_number(p, RT_WIRE_F_INFLIGHT, 1);
+    p = rt_wire_put_number(p, RT_WIRE_F_INFLIGHT, 1);
     rt_wire_end(buf, p);
     refused(buf, (size_t) (p - buf), "field given twice");
 
@@ -184,6 +184,15 @@ test_fields(void **state)
                                                  8), RT_WIRE_FRAME_MAX),
                      RT_WIRE_OK);
     assert_int_equal(rt_wire_parse(&f, buf, with(buf, 5 << 8 | 63, "12345", 5),
+                                   RT_WIRE_FRAME_MAX),
+                     RT_WIRE_OK);
+
+    /* and those of former days */
+
+    assert_int_equal(rt_wire_parse(&f, buf, with(buf, 8 << 8 | 4, "12345678",
+                                                 8), RT_WIRE_FRAME_MAX),
+                     RT_WIRE_OK);
+    assert_int_equal(rt_wire_parse(&f, buf, with(buf, 5 << 8 | 44, "12345", 5),
                                    RT_WIRE_FRAME_MAX),
                      RT_WIRE_OK);
 }

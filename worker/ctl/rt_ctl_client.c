@@ -179,7 +179,6 @@ rt_ctl_open(rt_ctl_t *c, const rt_ctl_options_t *o)
     p = rt_wire_begin(p, RT_WIRE_HELLO, 0, 0);
     p = rt_wire_put_number(p, RT_WIRE_F_PROTOCOL, RT_WIRE_PROTOCOL);
     p = rt_wire_put_number(p, RT_WIRE_F_FRAME_MAX, RT_WIRE_FRAME_MAX);
-    p = rt_wire_put_string(p, RT_WIRE_F_PROGRAM, "realtimectl", 11);
     rt_wire_end(c->out.last, p);
     c->out.last = p;
 

@@ -156,8 +156,6 @@ rt_link_stop(rt_link_t *l)
     u_char     *p, *start;
     rt_conn_t  *c;
 
-    static const char  reason[] = "realtimed is stopping";
-
     l->stopping = 1;
     rt_poll_delete(&l->listening);
 
@@ -171,7 +169,6 @@ rt_link_stop(rt_link_t *l)
 
         start = rt_conn_reserve(c, 64);
         p = rt_wire_begin(start, RT_WIRE_CLOSE, 0, 0);
-        p = rt_wire_put_string(p, RT_WIRE_F_REASON, reason, sizeof(reason) - 1);
         rt_wire_end(start, p);
         c->out.last = p;
     }

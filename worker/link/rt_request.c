@@ -4,8 +4,6 @@
  */
 
 
-#include <unistd.h>
-
 #include "rt_link_private.h"
 
 
@@ -15,8 +13,6 @@ rt_request_hello(rt_conn_t *c, const rt_wire_frame_t *f)
     u_char     *p, *start;
     uint64_t    position, index;
     rt_link_t  *l;
-
-    static const char  program[] = "realtimed/" RT_VERSION;
 
     l = c->link;
 
@@ -43,11 +39,9 @@ rt_request_hello(rt_conn_t *c, const rt_wire_frame_t *f)
     p = rt_wire_put_number(p, RT_WIRE_F_PROTOCOL, RT_WIRE_PROTOCOL);
     p = rt_wire_put_number(p, RT_WIRE_F_FRAME_MAX, RT_WIRE_FRAME_MAX);
     p = rt_wire_put_number(p, RT_WIRE_F_INFLIGHT, RT_LINK_INFLIGHT);
-    p = rt_wire_put_number(p, RT_WIRE_F_PID, (uint64_t) getpid());
     p = rt_wire_put_number(p, RT_WIRE_F_EPOCH, l->journal->epoch);
     p = rt_wire_put_number(p, RT_WIRE_F_POSITION, position);
     p = rt_wire_put_number(p, RT_WIRE_F_INDEX, index);
-    p = rt_wire_put_string(p, RT_WIRE_F_PROGRAM, program, sizeof(program) - 1);
     rt_wire_end(start, p);
 
     c->out.last = p;

@@ -334,7 +334,7 @@ rt_subscription_send(rt_link_t *l, rt_subscription_t *sub,
     rt_buf_reset(&l->scratch);
     rt_history_describe(engine, &ev, &l->scratch);
 
-    size = RT_WIRE_HEADER_SIZE + 3 * RT_WIRE_NUMBER_SIZE
+    size = RT_WIRE_HEADER_SIZE + 2 * RT_WIRE_NUMBER_SIZE
            + 3 * RT_WIRE_FIELD_SIZE + RT_WIRE_ENGINE_MAX + ev.entity.len
            + rt_buf_size(&l->scratch);
 
@@ -345,7 +345,6 @@ rt_subscription_send(rt_link_t *l, rt_subscription_t *sub,
     p = rt_wire_begin(start, RT_WIRE_EVENT, (unsigned) flags, sub->id);
     p = rt_wire_put_number(p, RT_WIRE_F_POSITION, rec->addr);
     p = rt_wire_put_number(p, RT_WIRE_F_VERSION, rec->version);
-    p = rt_wire_put_number(p, RT_WIRE_F_TIME, rec->time_ms);
 
     if (sub->entity == NULL) {
         p = rt_wire_put_string(p, RT_WIRE_F_ENGINE, engine->name,

@@ -19,15 +19,13 @@ static const uint32_t  rt_wire_lengths[] = {
     RT_WIRE_NAME_MAX,
     RT_WIRE_KEY_MAX,
     RT_WIRE_USER_MAX,
-    RT_WIRE_ADDRESS_MAX,
+    RT_WIRE_BODY_MAX,                       /* 37: none */
     RT_WIRE_ARGS_MAX,
     RT_WIRE_BODY_MAX,
     RT_WIRE_TOPIC_MAX,
     RT_WIRE_EVENT_MAX,
     RT_WIRE_TYPE_MAX,
-    RT_WIRE_ZONE_MAX,
-    RT_WIRE_REASON_MAX,
-    RT_WIRE_PROGRAM_MAX
+    RT_WIRE_ZONE_MAX
 };
 
 #define RT_WIRE_LENGTHS  (sizeof(rt_wire_lengths) / sizeof(uint32_t))
@@ -46,14 +44,13 @@ static const struct {
                | rt_wire_bit(RT_WIRE_F_NAME) },
     { "reply", rt_wire_bit(RT_WIRE_F_STATUS) | rt_wire_bit(RT_WIRE_F_BODY) },
     { "publish", rt_wire_bit(RT_WIRE_F_POSITION) | rt_wire_bit(RT_WIRE_F_INDEX)
-                 | rt_wire_bit(RT_WIRE_F_TOPIC) | rt_wire_bit(RT_WIRE_F_BODY)
-                 | rt_wire_bit(RT_WIRE_F_TIME) },
+                 | rt_wire_bit(RT_WIRE_F_TOPIC)
+                 | rt_wire_bit(RT_WIRE_F_BODY) },
     { "confirm", 0 },                       /* depends on the id, see below */
     { "subscribe", rt_wire_bit(RT_WIRE_F_ENGINE)
                    | rt_wire_bit(RT_WIRE_F_ENTITY)
                    | rt_wire_bit(RT_WIRE_F_FROM) },
-    { "event", rt_wire_bit(RT_WIRE_F_VERSION) | rt_wire_bit(RT_WIRE_F_TIME)
-               | rt_wire_bit(RT_WIRE_F_BODY)
+    { "event", rt_wire_bit(RT_WIRE_F_VERSION) | rt_wire_bit(RT_WIRE_F_BODY)
                | rt_wire_bit(RT_WIRE_F_POSITION) },
     { "unsubscribe", 0 },
     { "gone", rt_wire_bit(RT_WIRE_F_CONNECTION) },
@@ -168,13 +165,79 @@ rt_wire_header(rt_wire_frame_t *f, const u_char *p, size_t n, size_t frame_max)
 }
 
 
+/* a field's value, len bytes at p, goes where it belongs */
+
+static int
+rt_wire_field(rt_wire_frame_t *f, uint32_t tag, const u_char *p, size_t len)
+{
+    if (tag == 0 || tag > RT_WIRE_F_MAX) {
+        return rt_wire_error(f, "unknown field");
+    }
+
+    if (f->present & rt_wire_bit(tag)) {
+        return rt_wire_error(f, "field given twice");
+    }
+
+    f->present |= rt_wire_bit(tag);
+
+    if (tag < RT_WIRE_F_STRING) {
+
+        if (len != 8) {
+            return rt_wire_error(f, "number of a wrong length");
+        }
+
+        f->number[tag] = rt_wire_get64(p);
+
+        return RT_WIRE_OK;
+    }
+
+    if (len > rt_wire_string_max((rt_wire_field_e) tag)) {
+        return rt_wire_error(f, "string too long");
+    }
+
+    f->string[tag - RT_WIRE_F_STRING].len = len;
+    f->string[tag - RT_WIRE_F_STRING].data = p;
+
+    return RT_WIRE_OK;
+}
+
+
+/* all fields are read: is each there that the type needs? */
+
+static int
+rt_wire_check(rt_wire_frame_t *f)
+{
+    uint64_t  required;
+
+    required = rt_wire_types[f->type].required;
+
+    if (f->type == RT_WIRE_CONFIRM) {
+        required = f->id == 0 ? rt_wire_bit(RT_WIRE_F_POSITION)
+                                | rt_wire_bit(RT_WIRE_F_INDEX)
+                              : rt_wire_bit(RT_WIRE_F_VERSION);
+    }
+
+    if ((f->present & required) != required) {
+        return rt_wire_error(f, "required field missing");
+    }
+
+    if (f->type == RT_WIRE_HELLO
+        && (f->number[RT_WIRE_F_FRAME_MAX] < RT_WIRE_FRAME_MAX_MIN
+            || f->number[RT_WIRE_F_PROTOCOL] == 0))
+    {
+        return rt_wire_error(f, "impossible hello");
+    }
+
+    return RT_WIRE_OK;
+}
+
+
 int
 rt_wire_parse(rt_wire_frame_t *f, const u_char *p, size_t n, size_t frame_max)
 {
     int            rc;
     size_t         len;
     uint32_t       tag;
-    uint64_t       required;
     const u_char  *last;
 
     rc = rt_wire_header(f, p, n, frame_max);
@@ -201,57 +264,15 @@ rt_wire_parse(rt_wire_frame_t *f, const u_char *p, size_t n, size_t frame_max)
             return rt_wire_error(f, "field past the end of its frame");
         }
 
-        if (tag == 0 || tag > RT_WIRE_F_MAX) {
-            return rt_wire_error(f, "unknown field");
-        }
-
-        if (f->present & rt_wire_bit(tag)) {
-            return rt_wire_error(f, "field given twice");
-        }
-
-        f->present |= rt_wire_bit(tag);
-
-        if (tag < RT_WIRE_F_STRING) {
-
-            if (len != 8) {
-                return rt_wire_error(f, "number of a wrong length");
-            }
-
-            f->number[tag] = rt_wire_get64(p);
-
-        } else {
-
-            if (len > rt_wire_string_max((rt_wire_field_e) tag)) {
-                return rt_wire_error(f, "string too long");
-            }
-
-            f->string[tag - RT_WIRE_F_STRING].len = len;
-            f->string[tag - RT_WIRE_F_STRING].data = p;
+        rc = rt_wire_field(f, tag, p, len);
+        if (rc != RT_WIRE_OK) {
+            return rc;
         }
 
         p += len;
     }
 
-    required = rt_wire_types[f->type].required;
-
-    if (f->type == RT_WIRE_CONFIRM) {
-        required = f->id == 0 ? rt_wire_bit(RT_WIRE_F_POSITION)
-                                | rt_wire_bit(RT_WIRE_F_INDEX)
-                              : rt_wire_bit(RT_WIRE_F_VERSION);
-    }
-
-    if ((f->present & required) != required) {
-        return rt_wire_error(f, "required field missing");
-    }
-
-    if (f->type == RT_WIRE_HELLO
-        && (f->number[RT_WIRE_F_FRAME_MAX] < RT_WIRE_FRAME_MAX_MIN
-            || f->number[RT_WIRE_F_PROTOCOL] == 0))
-    {
-        return rt_wire_error(f, "impossible hello");
-    }
-
-    return RT_WIRE_OK;
+    return rt_wire_check(f);
 }
 
 

@@ -53,20 +53,19 @@
  * Frame types.  "n" is nginx or realtimectl, "d" is realtimed; fields in
  * [brackets] may be left out.
  *
- *  HELLO        n->d  id 0.  PROTOCOL FRAME_MAX [PID PROGRAM]
+ *  HELLO        n->d  id 0.  PROTOCOL FRAME_MAX
  *                     [ZONE ZONE_EPOCH] [EPOCH POSITION [INDEX]] [WINDOW]
  *               With ZONE the sender offers to take publications for that
  *               zone (see Publications).  Without it, it gets none.
  *
  *  HELLO        d->n  id 0.  PROTOCOL FRAME_MAX INFLIGHT EPOCH POSITION INDEX
- *                     [PID PROGRAM]
  *               EPOCH is the journal's.  POSITION and INDEX are where
  *               publication to the zone will go on after (0: at the start).
  *               INFLIGHT is how many COMMANDs, QUERYs, STATUSes and
  *               SUBSCRIBEs may be unanswered on this connection; one more is
  *               answered with status 503 at once.
  *
- *  COMMAND      n->d  ENGINE ENTITY NAME BODY [USER ADDRESS CONNECTION]
+ *  COMMAND      n->d  ENGINE ENTITY NAME BODY [USER CONNECTION]
  *                     [KEY] [EXPECT] [TIMEOUT]
  *               BODY is the JSON as the client sent it, unchecked; empty
  *               counts as {}.  CONNECTION is an id of the client's connection
@@ -75,7 +74,7 @@
  *               many ms nobody waits for the answer; a command that was not
  *               decided by then is not decided any more (status 503).
  *
- *  QUERY        n->d  ENGINE ENTITY NAME [ARGS USER ADDRESS CONNECTION]
+ *  QUERY        n->d  ENGINE ENTITY NAME [ARGS USER CONNECTION]
  *                     [TIMEOUT]
  *               ARGS is the raw query string, still percent-encoded.
  *
@@ -87,7 +86,7 @@
  *               RT_WIRE_REPEATED: the first answer to this KEY, given again
  *               (Idempotent-Replay: true).  Replies come in any order.
  *
- *  PUBLISH      d->n  id 0.  POSITION INDEX TOPIC BODY TIME [EVENT TYPE]
+ *  PUBLISH      d->n  id 0.  POSITION INDEX TOPIC BODY [EVENT TYPE]
  *  CONFIRM      n->d  id 0.  POSITION INDEX
  *               See Publications.
  *
@@ -104,13 +103,13 @@
  *               the journal, so that it is not confirmed and not sent again:
  *               it is appended to the ring at most once.
  *
- *  SUBSCRIBE    n->d  ENGINE ENTITY FROM [WINDOW] [USER ADDRESS CONNECTION]
+ *  SUBSCRIBE    n->d  ENGINE ENTITY FROM [WINDOW] [USER CONNECTION]
  *               Events of an entity from version FROM on (0 or 1: from the
  *               first one), then for ever.  FROM may be a version that is yet
  *               to come.  With an empty ENTITY: all events of the engine, or
  *               of all engines if ENGINE is empty too; FROM is then a position
  *               after which to begin: 0 the oldest kept, 2^64 - 1 now.
- *  EVENT        d->n  id of the SUBSCRIBE.  VERSION TIME BODY POSITION
+ *  EVENT        d->n  id of the SUBSCRIBE.  VERSION BODY POSITION
  *                     [ENGINE ENTITY] if the subscription has no entity
  *               BODY is one JSON object, {"version","time","type",...}, the
  *               same as in the query "history".  An entity's versions ascend
@@ -140,9 +139,9 @@
  *  PING         both  [BODY], answered by PONG with the same id and BODY.
  *  PONG         both
  *
- *  CLOSE        d->n  id 0.  [REASON].  realtimed is going: it decides no
- *               more commands from this connection, sends the answers that
- *               it still owes, and closes.
+ *  CLOSE        d->n  id 0.  realtimed stops: it decides no more commands
+ *               from this connection, sends the answers that are outstanding,
+ *               and closes.
  *
  *
  * Publications
@@ -222,14 +221,11 @@
 #define RT_WIRE_NAME_MAX        64
 #define RT_WIRE_KEY_MAX         255
 #define RT_WIRE_USER_MAX        255
-#define RT_WIRE_ADDRESS_MAX     64
 #define RT_WIRE_TOPIC_MAX       255
 #define RT_WIRE_EVENT_MAX       128
 #define RT_WIRE_TYPE_MAX        128
 #define RT_WIRE_ZONE_MAX        64
 #define RT_WIRE_ARGS_MAX        8192
-#define RT_WIRE_REASON_MAX      255
-#define RT_WIRE_PROGRAM_MAX     64
 
 
 typedef enum {
@@ -260,13 +256,14 @@ typedef enum {
 #define RT_WIRE_LIVE            0x01        /* EVENT */
 
 
+/* 4, 16, 37, 44 and 45 were in use before; peers that send them are heard */
+
 typedef enum {
     /* numbers */
     RT_WIRE_F_PROTOCOL = 1,
     RT_WIRE_F_FRAME_MAX,
     RT_WIRE_F_INFLIGHT,
-    RT_WIRE_F_PID,
-    RT_WIRE_F_EPOCH,                        /* the journal's */
+    RT_WIRE_F_EPOCH = 5,                    /* the journal's */
     RT_WIRE_F_POSITION,
     RT_WIRE_F_INDEX,
     RT_WIRE_F_ZONE_EPOCH,
@@ -277,8 +274,7 @@ typedef enum {
     RT_WIRE_F_STATUS,
     RT_WIRE_F_VERSION,
     RT_WIRE_F_RETRY,
-    RT_WIRE_F_TIME,
-    RT_WIRE_F_FROM,
+    RT_WIRE_F_FROM = 17,
 
     /* strings */
     RT_WIRE_F_ENGINE = 32,
@@ -286,15 +282,12 @@ typedef enum {
     RT_WIRE_F_NAME,
     RT_WIRE_F_KEY,
     RT_WIRE_F_USER,
-    RT_WIRE_F_ADDRESS,
-    RT_WIRE_F_ARGS,
+    RT_WIRE_F_ARGS = 38,
     RT_WIRE_F_BODY,
     RT_WIRE_F_TOPIC,
     RT_WIRE_F_EVENT,
     RT_WIRE_F_TYPE,                         /* content type */
     RT_WIRE_F_ZONE,
-    RT_WIRE_F_REASON,
-    RT_WIRE_F_PROGRAM,
 
     RT_WIRE_F_MAX = 63
 } rt_wire_field_e;

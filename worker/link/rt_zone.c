@@ -413,7 +413,7 @@ rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
     m = &l->message;
     event = m->event ? strlen(m->event) : 0;
 
-    size = RT_WIRE_HEADER_SIZE + 3 * RT_WIRE_NUMBER_SIZE
+    size = RT_WIRE_HEADER_SIZE + 2 * RT_WIRE_NUMBER_SIZE
            + 4 * RT_WIRE_FIELD_SIZE + rt_buf_size(&m->topic)
            + rt_buf_size(&m->body) + event + sizeof(json);
 
@@ -427,7 +427,6 @@ rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
     p = rt_wire_begin(start, RT_WIRE_PUBLISH, 0, 0);
     p = rt_wire_put_number(p, RT_WIRE_F_POSITION, rec->addr);
     p = rt_wire_put_number(p, RT_WIRE_F_INDEX, index);
-    p = rt_wire_put_number(p, RT_WIRE_F_TIME, rec->time_ms);
     p = rt_wire_put_string(p, RT_WIRE_F_BODY, m->body.pos,
                            rt_buf_size(&m->body));
     p = rt_wire_put_string(p, RT_WIRE_F_TOPIC, m->topic.pos,
