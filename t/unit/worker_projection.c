@@ -562,6 +562,7 @@ test_refusals(void **state)
     d.projections[0].entities = RT_PROJECTED_MAX;
     rt_entities_free(&d.projected);
     rt_entities_init(&d.projected);
+    d.projections[0].last = NULL;
     create(1);
     assert_int_equal(d.projections[0].passed_over, 1);
     assert_int_equal(list("open", ""), 200);

@@ -48,6 +48,7 @@ typedef struct {
     uint64_t             since;             /* seq of its first event; 1: it
                                                has all; 0: not built yet */
     size_t               entities;
+    rt_entity_t         *last;              /* that got an event, or NULL */
     uint64_t             passed_over;       /* names beyond the limit */
 } rt_projection_t;
 

@@ -66,9 +66,19 @@ rt_projection_entity(rt_dispatch_t *d, rt_projection_t *p, rt_str_t name)
 {
     rt_entity_t  *e;
 
+    /* most projections have one entity, or events in runs */
+
+    e = p->last;
+
+    if (e != NULL && e->state != NULL && rt_str_eq(rt_entity_name(e), name)) {
+        e->used_ms = d->clock_ms;
+        return e;
+    }
+
     e = rt_dispatch_entity(d, p->engine, name);
 
     if (e != NULL) {
+        p->last = e;
         return e;
     }
 
@@ -86,6 +96,7 @@ rt_projection_entity(rt_dispatch_t *d, rt_projection_t *p, rt_str_t name)
     e->state = p->engine->create();
     e->used_ms = d->clock_ms;
     p->entities++;
+    p->last = e;
 
     return e;
 }
