@@ -1,5 +1,5 @@
 /*
- * Memory and byte buffers.  There is no "no": see rt_core.h.
+ * Memory and byte buffers.  Allocation never fails: rt_core.h says why.
  */
 
 

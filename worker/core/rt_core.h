@@ -1,9 +1,27 @@
 /*
- * What every file of the daemon says: results, strings, buffers, memory.
+ * What every file of the daemon uses: results, strings, buffers, memory.
  *
- * Memory that cannot be had ends the process: what was acknowledged is in the
- * journal, a restart replays it, and everything a peer can make us allocate
- * is bounded by a limit of its own.
+ * The room worker/core is a library of small parts that know nothing of each
+ * other's users, and nothing of journals, entities or connections.  Each part
+ * has a header of its own, and all rooms may include it:
+ *
+ *   rt_core.h     this one: results, strings, byte buffers, asserts
+ *   rt_log.h      the error log
+ *   rt_loop.h     the event loop: descriptors, timers
+ *   rt_io.h       files, by a table that tests can replace
+ *   rt_crc32c.h   checksums
+ *   rt_table.h    the hash table
+ *   rt_heap.h     the binary heap
+ *   rt_json.h     JSON in and out
+ *   rt_fields.h   the members of a JSON object, by a table
+ *   rt_engine.h   the contract between engines and dispatch
+ *
+ * When no memory is left the process ends: what was acknowledged is in the
+ * journal, a restart replays it, and everything that a peer can make us
+ * allocate is bounded by a limit of its own.
+ *
+ * rt_assert() is for invariants of our own: versions ascend, windows are
+ * bounded.  It is not for what the world may do: disks, clocks, peers' bytes.
  */
 
 

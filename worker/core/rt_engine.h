@@ -1,15 +1,15 @@
 /*
- * The engine contract: what a kind of state machine gives and gets.
+ * The engine contract: what a kind of state machine provides and receives.
  *
- * decide() reads state and input and says which events follow, or why not; it
- * changes nothing.  apply() is the only thing that changes state; it cannot
- * fail, and it is what a replay runs.  Neither sees a clock, a socket, chance
- * or a pointer's value: time and seed come with the input.  So the same
- * journal gives the same state, byte for byte.
+ * decide() reads state and input and emits the events that follow, or refuses;
+ * it changes nothing.  apply() alone changes state; it cannot fail, and it is
+ * what a replay runs.  Neither sees a clock, a socket, a random number or a
+ * pointer's value: time and seed come with the input.  So the same journal
+ * gives the same state, byte for byte.
  *
- * A projection is an engine, too, fed with another one's events.
+ * A projection is an engine, too; it is fed with another one's events.
  *
- * Everything else is written once around it, in rt_dispatch.c: whether the
+ * Everything else is written once around it, in worker/dispatch: whether the
  * entity exists, the expected version, the idempotency table, the journal,
  * ticks, history, the state at a version or a time, events, publication.
  *
@@ -93,7 +93,7 @@ typedef struct {
 } rt_message_t;
 
 
-/* who watches an entity in one zone */
+/* the subscribers that watch an entity in one zone */
 
 typedef struct {
     uint64_t                time_ms;
@@ -154,10 +154,10 @@ struct rt_engine_s {
 
     /*
      * Live messages, all three or none: not events, not journaled, sent at
-     * most once to who watches just now.  clock() is when the watchers are to
-     * be counted next, if the last time was last_ms, and later than that; 0:
-     * not in this state.  watched() writes whose subscribers they are.
-     * live() then gives their message, or 0 if there is nothing to say; its
+     * most once to those that watch at that time.  clock() is when the watchers
+     * are to be counted next, if the last time was last_ms, and later than
+     * that; 0: not in this state.  watched() writes the topic whose subscribers
+     * they are.  live() then gives their message, or 0 if there is none; its
      * topic is written already.
      */
     uint64_t              (*clock)(const void *state, uint64_t last_ms);

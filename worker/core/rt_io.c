@@ -1,5 +1,5 @@
 /*
- * Reads and writes that do not end early, and the table they go through.
+ * Reads and writes that go on after an interruption or a short result.
  */
 
 

@@ -1,9 +1,9 @@
 /*
- * The seam between the journal and the disk.
+ * Files: reads and writes that are complete, and files replaced at once.
  *
- * All that the journal and the snapshots do to files goes through this table,
- * so that a test can put short writes, EINTR, ENOSPC, EIO and a slow
- * fdatasync() underneath and see the promises kept.
+ * All that the journal and the snapshots do to files goes through the table
+ * rt_io, so that a test can make it fail with short writes, EINTR, ENOSPC, EIO
+ * and a slow fdatasync().
  */
 
 

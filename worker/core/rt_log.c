@@ -61,7 +61,7 @@ rt_log_write(rt_log_level_e level, int err, const char *fmt, ...)
     *p++ = '\n';
 
     if (write(rt_log_fd, line, (size_t) (p - line)) == -1) {
-        return;                             /* whom could we tell */
+        return;                             /* there is no other place */
     }
 }
 

@@ -1,11 +1,13 @@
 /*
- * The event loop: descriptors, timers, and what is to be done before sleep.
+ * The event loop: descriptors, timers, and hooks that run before each sleep.
  *
- * Plain epoll.  Measured against libev and libuv on a Unix-socket echo the
- * three are within noise of each other, so there is nothing to gain by a
- * dependency.  Descriptors are level-triggered; a handler may close and free
- * any connection but must mark it, not free it, while its own event may still
- * be in the batch: see rt_link.c, which frees in the "before sleep" hook.
+ * It is plain epoll.  Measured against libev and libuv on a Unix-socket echo
+ * the three are within noise of each other, so a dependency gains nothing.
+ * Descriptors are level-triggered.  An event of a connection may still be in
+ * the batch when another handler closes it: so handlers mark what they close,
+ * and it is freed in a "before sleep" hook.
+ *
+ * There is one loop in a process; its state is in rt_loop.c.
  */
 
 

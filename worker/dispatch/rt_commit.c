@@ -76,6 +76,8 @@ rt_commit_event(rt_dispatch_t *d, const rt_engine_t *engine, rt_entity_t *e,
     ev.entity = name;
     ev.data = rec.data;
 
+    rt_assert(rec.addr > e->last_addr && rec.seq > e->last_seq);
+
     engine->apply(e->state, &ev);
     rt_entity_note(e, rec.version, rec.addr, rec.seq);
     rt_projection_feed(d, engine, &ev, &rec);

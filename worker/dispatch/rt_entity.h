@@ -32,7 +32,7 @@ typedef struct rt_entity_s        rt_entity_t;
 typedef struct rt_subscription_s  rt_subscription_t;
 
 
-/* live messages: when the next is due, and to whom the last went */
+/* live messages: when the next is due, and how many got the last */
 
 typedef struct {
     uint64_t             due_ms;            /* 0: there will be none */

@@ -1,5 +1,5 @@
 /*
- * What was: an entity's events from the journal, and its state then.
+ * The past: an entity's events from the journal, and its state at a version.
  *
  * Each record knows the address of the entity's previous one, and the entity
  * keeps the address of every 256th.  So a page of events is found by walking

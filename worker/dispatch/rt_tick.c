@@ -1,6 +1,6 @@
 /*
- * What time brings: ticks that are due, clocks of live messages, and clients'
- * connections that are closed.
+ * Work that no command asks for: ticks that are due, clocks of live messages,
+ * and the end of clients' connections, of which engines are told.
  */
 
 

@@ -1,10 +1,10 @@
 /*
- * Live messages: what an engine tells those who watch an entity just now.
+ * Live messages: what an engine sends to the present watchers of an entity.
  *
  *   dispatch    an entity's clock is due: it is put on a list
  *   AUDIENCE    the list's topics, to the publisher of each zone
  *   WATCHERS    how many subscribe to each
- *   NOTICE      what the engine has to say to them, if anything
+ *   NOTICE      the engine's message to them, if it has one
  *
  * None of it is journaled.  A zone is asked again when its answer has come and
  * been dealt with, and not oftener than RT_LIVE_PACE_MS; with more entities
@@ -12,8 +12,8 @@
  * not taken all of its publications yet has no use for more, and without any
  * zone the list is dropped: nothing piles up.
  *
- * A message tells of a state that may be ahead of the disk.  Then it is held
- * until the disk has it, like everything else that is told.
+ * The state that a message describes may be ahead of the disk.  Then the
+ * message is held until the disk has it, as answers are.
  */
 
 

@@ -99,7 +99,7 @@
  *               The numbers, 8 bytes each, in the order of the topics; 0 for
  *               a topic that is none.
  *  NOTICE       d->n  id 0.  TOPIC BODY [EVENT TYPE]
- *               A message for who subscribes just now.  It has no place in
+ *               A message for the present subscribers.  It has no place in
  *               the journal, so that it is not confirmed and not sent again:
  *               it is appended to the ring at most once.
  *

@@ -441,6 +441,9 @@ rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
     rt_wire_end(start, p);
     c->out.last = p;
 
+    rt_assert(z->window_next - z->window_first < z->window_size);
+    rt_assert(rec->addr >= z->sent_position);
+
     z->window[z->window_next % z->window_size].position = rec->addr;
     z->window[z->window_next++ % z->window_size].index = index;
     l->stats.published++;
