@@ -551,6 +551,58 @@ test_streams(void **state)
 }
 
 
+/* a subscription that has nothing to send costs nothing in a turn */
+
+static void
+test_queue(void **state)
+{
+    (void) state;
+
+    newer();
+    up();
+    assert_int_equal(ask(0, "create", "{\"amount\":1,\"source\":2}"), 200);
+    sync_all();
+
+    link_up();
+    link_say(RT_WIRE_SUBSCRIBE, 1, 0);
+    assert_int_equal(c.nready, 1);
+    assert_int_equal(link_hear(RT_WIRE_EVENT), 1);
+    assert_int_equal(c.nready, 0);
+
+    /* the entity changes */
+
+    add(1, "{\"amount\":1,\"source\":2}");
+    assert_int_equal(link_hear(RT_WIRE_EVENT), 0);
+    sync_all();
+    assert_int_equal(link_hear(RT_WIRE_EVENT), 1);
+    assert_int_equal(c.nready, 0);
+
+    /* its window is full, then events are confirmed */
+
+    c.subscriptions->window = 2;
+    add(3, "{\"amount\":1,\"source\":2}");
+    sync_all();
+    assert_int_equal(link_hear(RT_WIRE_EVENT), 0);
+    assert_int_equal(c.nready, 0);
+    rt_subscription_confirm(&c, 7, 2);
+    assert_int_equal(c.nready, 1);
+    assert_int_equal(link_hear(RT_WIRE_EVENT), 2);
+    rt_subscription_confirm(&c, 7, 2);
+    assert_int_equal(link_hear(RT_WIRE_EVENT), 1);
+
+    /* closed while it is in the queue */
+
+    rt_subscription_confirm(&c, 7, 1);
+    assert_int_equal(c.nready, 1);
+    rt_subscription_gone(&c, 0);
+    assert_int_equal(c.nready, 0);
+    assert_int_equal(c.nsubscriptions, 0);
+
+    link_down();
+    down(0);
+}
+
+
 static void
 refused(const char *one, const char *two)
 {
@@ -699,6 +751,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         lift_test(test_lift),
         lift_test(test_streams),
+        lift_test(test_queue),
         lift_test(test_newer),
         lift_test(test_evicted)
     };

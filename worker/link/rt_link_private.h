@@ -47,7 +47,6 @@ struct rt_conn_s {
     unsigned             blocked:1;         /* the journal had no room */
     unsigned             full:1;            /* its answers pile up */
     unsigned             dirty:1;           /* in link->dirty */
-    unsigned             behind:1;          /* has subscriptions to serve */
 
     uint64_t             protocol;          /* the lower one of both */
     size_t               frame_max;         /* the peer's */
@@ -66,6 +65,9 @@ struct rt_conn_s {
 
     rt_subscription_t   *subscriptions;     /* a list; owner */
     rt_uint_t            nsubscriptions;
+    rt_subscription_t   *ready;             /* those to be served: a queue */
+    rt_subscription_t  **ready_last;
+    rt_uint_t            nready;
     rt_table_t           by_id;             /* of them; both made with the */
     rt_table_t           by_client;         /* first one */
 
@@ -137,6 +139,8 @@ struct rt_subscription_s {
     rt_subscription_t  **prev;
     rt_subscription_t   *entity_next;
     rt_subscription_t  **entity_prev;
+    rt_subscription_t   *ready_next;
+    rt_subscription_t  **ready_prev;        /* NULL: it is not in the queue */
 };
 
 
@@ -170,7 +174,6 @@ struct rt_link_s {
     rt_zone_t            zones[RT_LINK_ZONES];
     rt_uint_t            nzones;
     rt_uint_t            zones_changed;
-    rt_uint_t            many;              /* subscriptions without entity */
     uint64_t             served_seq;        /* durable_seq at the last serve */
 
     rt_timer_t           live_timer;        /* for those left over */

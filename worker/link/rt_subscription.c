@@ -39,6 +39,61 @@ rt_subscription_find(rt_conn_t *c, uint64_t id)
 }
 
 
+/*
+ * The queue of a connection holds the subscriptions that may have something to
+ * send.  One to an entity leaves it when it has sent all, and comes back when
+ * the entity changes; or when its window is full, and comes back when events
+ * are confirmed.  One to many entities stays.
+ */
+
+static void
+rt_subscription_ready(rt_subscription_t *sub)
+{
+    rt_conn_t  *c;
+
+    if (sub->ready_prev) {
+        return;
+    }
+
+    c = sub->conn;
+
+    if (c->nready++ == 0) {
+        c->ready_last = &c->ready;
+    }
+
+    sub->ready_next = NULL;
+    sub->ready_prev = c->ready_last;
+    *c->ready_last = sub;
+    c->ready_last = &sub->ready_next;
+}
+
+
+static void
+rt_subscription_unready(rt_subscription_t *sub)
+{
+    rt_conn_t  *c;
+
+    if (sub->ready_prev == NULL) {
+        return;
+    }
+
+    c = sub->conn;
+    *sub->ready_prev = sub->ready_next;
+
+    if (sub->ready_next) {
+        sub->ready_next->ready_prev = sub->ready_prev;
+
+    } else {
+        c->ready_last = sub->ready_prev;
+    }
+
+    sub->ready_prev = NULL;
+    c->nready--;
+
+    rt_assert((c->nready == 0) == (c->ready == NULL));
+}
+
+
 static void
 rt_subscription_link(rt_conn_t *c, rt_subscription_t *sub)
 {
@@ -61,7 +116,8 @@ rt_subscription_link(rt_conn_t *c, rt_subscription_t *sub)
 
     c->subscriptions = sub;
     c->nsubscriptions++;
-    c->behind = 1;
+
+    rt_subscription_ready(sub);
 }
 
 
@@ -178,7 +234,6 @@ rt_subscription_to_entity(rt_link_t *l, rt_subscription_t *sub, uint64_t from)
 static void
 rt_subscription_to_many(rt_link_t *l, rt_subscription_t *sub, uint64_t from)
 {
-    l->many++;
     sub->cursor = rt_journal_first(l->journal);
 
     if (from == UINT64_MAX) {
@@ -235,6 +290,7 @@ rt_subscription_open(rt_conn_t *c, const rt_wire_frame_t *f)
 static void
 rt_subscription_free(rt_subscription_t *sub)
 {
+    rt_subscription_unready(sub);
     rt_subscription_unlink(sub->conn, sub);
 
     if (sub->entity) {
@@ -243,9 +299,6 @@ rt_subscription_free(rt_subscription_t *sub)
         if (sub->entity_next) {
             sub->entity_next->entity_prev = sub->entity_prev;
         }
-
-    } else {
-        sub->conn->link->many--;
     }
 
     free(sub);
@@ -312,7 +365,7 @@ rt_subscription_confirm(rt_conn_t *c, uint64_t id, uint64_t n)
 
     if (sub) {
         sub->unconfirmed -= rt_min(n, sub->unconfirmed);
-        c->behind = 1;
+        rt_subscription_ready(sub);
     }
 }
 
@@ -365,16 +418,20 @@ rt_subscription_send(rt_link_t *l, rt_subscription_t *sub,
 
 
 static rt_uint_t
-rt_subscription_rests(const rt_subscription_t *sub)
+rt_subscription_is_full(const rt_subscription_t *sub)
 {
-    return sub->unconfirmed >= sub->window
-           || rt_buf_size(&sub->conn->out) > RT_LINK_OUT_REST;
+    return sub->unconfirmed >= sub->window;
 }
 
 
-/* returns 1 if there is more to send when there is room */
-
 static rt_uint_t
+rt_subscription_rests(const rt_conn_t *c)
+{
+    return rt_buf_size(&c->out) > RT_LINK_OUT_REST;
+}
+
+
+static void
 rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
 {
     rt_uint_t           n;
@@ -388,17 +445,17 @@ rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
 
         if (n == RT_LINK_RECORDS_A_TURN) {
             rt_loop_again();
-            return 1;
+            return;
         }
 
-        if (rt_subscription_rests(sub)) {
-            return 1;
+        if (rt_subscription_is_full(sub) || rt_subscription_rests(sub->conn)) {
+            return;
         }
 
         if (rt_journal_read(j, sub->cursor, &rec) != RT_OK
             || rec.addr >= j->durable_addr)
         {
-            return 0;
+            return;
         }
 
         sub->cursor = rec.next;
@@ -412,45 +469,46 @@ rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
             rt_subscription_send(l, sub, &rec, engine);
         }
     }
-
-    return 0;
 }
 
 
-static rt_uint_t
+/*
+ * RT_OK: it has sent all that is on disk, or its window is full; RT_AGAIN:
+ * there is more to send; RT_DECLINED: its events are no longer kept.
+ */
+
+static rt_int_t
 rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
 {
-    uint64_t        addrs[RT_SUBSCRIPTION_PAGE];
-    rt_uint_t       i, n, gone;
-    rt_record_t     rec;
-    rt_dispatch_t  *d;
+    uint64_t     addrs[RT_SUBSCRIPTION_PAGE];
+    rt_uint_t    i, n, gone;
+    rt_record_t  rec;
 
-    d = l->dispatch;
-
-    if (rt_subscription_rests(sub)) {
-        return sub->version <= sub->entity->version;
+    if (rt_subscription_is_full(sub)) {
+        return RT_OK;
     }
 
-    n = rt_history_page(d, sub->entity, sub->version, addrs,
+    n = rt_history_page(l->dispatch, sub->entity, sub->version, addrs,
                         RT_SUBSCRIPTION_PAGE, &gone);
 
     if (gone) {
-        rt_conn_refuse(sub->conn, sub->id, 410, "gone",
-                       "events from this version on are no longer kept");
-        rt_subscription_free(sub);
-        return 0;
+        return RT_DECLINED;
     }
 
     for (i = 0; i < n; i++) {
 
-        if (rt_subscription_rests(sub)) {
-            return 1;
+        if (rt_subscription_is_full(sub)) {
+            return RT_OK;
+        }
+
+        if (rt_subscription_rests(sub->conn)) {
+            return RT_AGAIN;
         }
 
         if (rt_journal_read(l->journal, addrs[i], &rec) != RT_OK
             || rec.seq > l->journal->durable_seq)
         {
-            return 0;                       /* the entity is dirty then */
+            return RT_OK;                   /* it is woken by the disk */
         }
 
         rt_subscription_send(l, sub, &rec, sub->entity->engine);
@@ -459,14 +517,38 @@ rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
 
     if (sub->version <= sub->entity->version) {
         rt_loop_again();
-        return 1;
+        return RT_AGAIN;
     }
 
-    return 0;
+    return RT_OK;
 }
 
 
-/* its subscribers' connections have something to send */
+static void
+rt_subscription_serve_one(rt_link_t *l, rt_subscription_t *sub)
+{
+    rt_int_t  rc;
+
+    rt_subscription_unready(sub);
+
+    if (sub->entity == NULL) {
+        rt_subscription_serve_many(l, sub);
+        rt_subscription_ready(sub);
+        return;
+    }
+
+    rc = rt_subscription_serve(l, sub);
+
+    if (rc == RT_AGAIN) {
+        rt_subscription_ready(sub);
+
+    } else if (rc == RT_DECLINED) {
+        rt_conn_refuse(sub->conn, sub->id, 410, "gone",
+                       "events from this version on are no longer kept");
+        rt_subscription_free(sub);
+    }
+}
+
 
 static void
 rt_subscription_wake(rt_entity_t *e)
@@ -474,7 +556,7 @@ rt_subscription_wake(rt_entity_t *e)
     rt_subscription_t  *sub;
 
     for (sub = e->subscriptions; sub; sub = sub->entity_next) {
-        sub->conn->behind = 1;
+        rt_subscription_ready(sub);
     }
 }
 
@@ -482,9 +564,8 @@ rt_subscription_wake(rt_entity_t *e)
 void
 rt_subscription_serve_all(rt_link_t *l)
 {
-    rt_uint_t           more;
-    rt_conn_t          *c;
-    rt_subscription_t  *sub, *next;
+    rt_uint_t   n;
+    rt_conn_t  *c;
 
     if (l->served_seq != l->journal->durable_seq) {
         l->served_seq = l->journal->durable_seq;
@@ -493,18 +574,10 @@ rt_subscription_serve_all(rt_link_t *l)
 
     for (c = l->conns; c; c = c->next) {
 
-        if (c->dead || (!c->behind && l->many == 0)) {
-            continue;
+        /* each once; those that have more to send have gone to the end */
+
+        for (n = c->nready; n && !c->dead && !rt_subscription_rests(c); n--) {
+            rt_subscription_serve_one(l, c->ready);
         }
-
-        more = 0;
-
-        for (sub = c->subscriptions; sub; sub = next) {
-            next = sub->next;
-            more |= sub->entity ? rt_subscription_serve(l, sub)
-                                : rt_subscription_serve_many(l, sub);
-        }
-
-        c->behind = more;
     }
 }
