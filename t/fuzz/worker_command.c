@@ -139,11 +139,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void           *state;
     size_t          len;
     uint64_t        due;
-    rt_json_t       js;
     rt_input_t      in;
     rt_output_t     out;
     const uint8_t  *end;
 
+    static rt_json_t     js;
     static const u_char  secret[RT_SECRET_SIZE];
 
     if (size == 0) {
