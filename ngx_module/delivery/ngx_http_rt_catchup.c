@@ -17,6 +17,8 @@
 #define NGX_HTTP_RT_CATCHUP_END  ((uint64_t) -1)
 
 
+static ngx_int_t ngx_http_rt_read_far(ngx_http_rt_zone_t *zone, uint64_t seq,
+    ngx_http_rt_start_t *start);
 static ngx_int_t ngx_http_rt_catchup_start(ngx_http_rt_subscriber_t *s,
     ngx_http_rt_buffer_t **b);
 static ngx_int_t ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s,
@@ -278,7 +280,7 @@ ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
             return NGX_OK;
         }
 
-        rc = ngx_http_rt_read_message(s->zone, pos, &rec, &m);
+        rc = ngx_http_rt_zone_message(s->zone, pos, &rec, &m);
 
         if (rc == NGX_DECLINED) {
             sub->pos = NGX_HTTP_RT_POS_LOOK;
@@ -465,4 +467,67 @@ ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
     }
 
     return NGX_HTTP_RT_GAP_LAGGED;
+}
+
+
+/*
+ * The first record of the audience's topic behind seq.  NGX_DECLINED: what is
+ * up to start->seq is lost.
+ */
+
+ngx_int_t
+ngx_http_rt_read_start(ngx_http_rt_zone_t *zone, ngx_http_rt_audience_t *a,
+    uint64_t seq, ngx_http_rt_start_t *start)
+{
+    ngx_http_rt_cell_t   *cell;
+    ngx_http_rt_store_t  *store;
+
+    store = &zone->sh->store;
+
+    do {
+        ngx_http_rt_zone_lock(zone);
+
+        cell = ngx_http_rt_topic_find(store, a->name.data, a->name.len,
+                                      a->hash);
+
+        ngx_http_rt_topic_start(store, cell, a->hash, seq, NULL, start);
+
+        ngx_http_rt_zone_unlock(zone);
+
+    } while (start->far
+             && ngx_http_rt_read_far(zone, seq, start) != NGX_OK);
+
+    return start->reason ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* along the ring, without the mutex; NGX_DECLINED: lapped, look again */
+
+static ngx_int_t
+ngx_http_rt_read_far(ngx_http_rt_zone_t *zone, uint64_t seq,
+    ngx_http_rt_start_t *start)
+{
+    int                    rc;
+    uint64_t               pos, head;
+    ngx_http_rt_ring_t    *ring;
+    ngx_http_rt_record_t   rec;
+
+    ring = &zone->sh->store.ring;
+    pos = start->far;
+    head = ngx_http_rt_ring_head(ring);
+
+    for ( ;; ) {
+        rc = ngx_http_rt_ring_scan(ring, &pos, head, &rec);
+
+        if (rc != NGX_HTTP_RT_RING_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (rec.seq > seq && rec.topic_id == start->topic_id) {
+            start->pos = pos;
+            return NGX_OK;
+        }
+
+        pos += rec.size;
+    }
 }

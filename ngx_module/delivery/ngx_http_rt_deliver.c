@@ -497,7 +497,7 @@ ngx_http_rt_deliver_batch(ngx_http_rt_audience_t *a)
                      : ngx_http_rt_deliver_next(a, &rec, &pos);
 
         if (rc == NGX_OK) {
-            rc = ngx_http_rt_read_message(a->zone, pos, &rec, &m);
+            rc = ngx_http_rt_zone_message(a->zone, pos, &rec, &m);
         }
 
         if (rc != NGX_OK) {

@@ -148,7 +148,7 @@ ngx_http_rt_scan_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
                 return NGX_OK;
             }
 
-            rv = ngx_http_rt_read_message(zone, scan->pos, &rec, &m);
+            rv = ngx_http_rt_zone_message(zone, scan->pos, &rec, &m);
 
             if (rv == NGX_ERROR
                 || (rv == NGX_OK && ngx_http_rt_buffer_add(b, &m) != NGX_OK))

@@ -661,8 +661,8 @@ ngx_http_rt_ws_publish(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
 {
     ngx_shm_zone_t           *shm_zone;
     ngx_http_rt_ws_ctx_t     *ws;
+    ngx_http_rt_append_t      a;
     ngx_http_rt_message_t     m;
-    ngx_http_rt_presence_t    p;
 
     ws = s->ctx;
     shm_zone = s->conf->publish_zone;
@@ -675,7 +675,12 @@ ngx_http_rt_ws_publish(ngx_http_rt_subscriber_t *s, u_char *data, size_t len)
     m.data_len = len;
     m.binary = (ws->parser.opcode == NGX_HTTP_RT_WS_BINARY);
 
-    switch (ngx_http_rt_zone_append(shm_zone->data, &m, 1, NULL, &p)) {
+    ngx_memzero(&a, sizeof(ngx_http_rt_append_t));
+
+    a.messages = &m;
+    a.n = 1;
+
+    switch (ngx_http_rt_zone_append_now(shm_zone->data, &a)) {
 
     case NGX_HTTP_RT_TOPIC_OK:
         break;

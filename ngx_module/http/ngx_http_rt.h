@@ -20,8 +20,9 @@
 #include "ngx_http_rt_id.h"
 #include "ngx_http_rt_message.h"
 #include "ngx_http_rt_pattern.h"
-#include "ngx_http_rt_topic.h"
 #include "ngx_http_rt_ws_extension.h"
+#include "ngx_http_rt_zone.h"
+#include "ngx_http_rt_zone_private.h"
 
 
 /* topics of one subscriber */
@@ -45,23 +46,12 @@
 #define NGX_HTTP_RT_WALK           1024
 
 
-typedef struct ngx_http_rt_zone_s          ngx_http_rt_zone_t;
 typedef struct ngx_http_rt_buffer_s        ngx_http_rt_buffer_t;
-typedef struct ngx_http_rt_audience_s      ngx_http_rt_audience_t;
 typedef struct ngx_http_rt_subscriber_s    ngx_http_rt_subscriber_t;
 typedef struct ngx_http_rt_subscription_s  ngx_http_rt_subscription_t;
 typedef struct ngx_http_rt_worker_s        ngx_http_rt_worker_t;
 typedef struct ngx_http_rt_pass_conf_s     ngx_http_rt_pass_conf_t;
 typedef struct ngx_http_rt_loc_conf_s      ngx_http_rt_loc_conf_t;
-
-
-typedef enum {
-    NGX_HTTP_RT_SSE = 0,
-    NGX_HTTP_RT_WEBSOCKET,
-    NGX_HTTP_RT_POLL,
-    NGX_HTTP_RT_STREAM,
-    NGX_HTTP_RT_TRANSPORTS
-} ngx_http_rt_transport_e;
 
 
 /* ways to write a message; see ngx_http_rt_encode.c */
@@ -98,73 +88,6 @@ typedef struct {
     ngx_http_rt_id_t               id;      /* resuming here loses nothing */
     ngx_uint_t                     reason;
 } ngx_http_rt_gap_t;
-
-
-/* a process's place in a zone; as long as it lives, only its process writes, */
-/* but for "rung" */
-
-typedef struct {
-    ngx_atomic_t                   rung;    /* its bell has been */
-    ngx_pid_t                      pid;     /* 0: free */
-
-    uint64_t                       subscribers[NGX_HTTP_RT_TRANSPORTS];
-    uint64_t                       delivered[NGX_HTTP_RT_TRANSPORTS];
-    uint64_t                       gaps[NGX_HTTP_RT_GAP_REASONS];
-    uint64_t                       refused; /* publications of daemons */
-} __attribute__((aligned(64))) ngx_http_rt_slot_t;
-
-
-/* a zone's shared memory begins with this */
-
-typedef struct {
-    ngx_uint_t                     layout;
-    ngx_atomic_t                   busy;    /* a change is under way */
-    ngx_atomic_t                   deletes; /* of topics' messages */
-    ngx_uint_t                     nbells;
-    int                            bells[NGX_HTTP_RT_SLOTS];
-    ngx_http_rt_store_t            store;
-    ngx_http_rt_slot_t             slots[NGX_HTTP_RT_SLOTS];
-} ngx_http_rt_zone_sh_t;
-
-
-/* a zone as one process has it */
-
-struct ngx_http_rt_zone_s {
-    ngx_http_rt_zone_sh_t         *sh;
-    ngx_slab_pool_t               *shpool;
-    ngx_shm_zone_t                *shm_zone;
-    ngx_str_t                      name;
-    size_t                         index_size;
-
-    /* of the process */
-
-    ngx_http_rt_slot_t            *slot;    /* NULL: it has none */
-    uint64_t                       bit;     /* of records' interest */
-    unsigned                       repaired:1;
-    unsigned                       stuck:1; /* the ring, when we waited */
-
-    uint64_t                       pos;     /* how far it has walked */
-    uint64_t                       seq;
-    ngx_atomic_uint_t              deletes; /* seen */
-
-    ngx_http_rt_audience_t       **buckets;
-    ngx_uint_t                     nbuckets;
-    ngx_uint_t                     naudiences;
-    ngx_uint_t                     npatterns;
-
-    ngx_queue_t                    subscribers;
-    ngx_uint_t                     nsubscribers;
-    ngx_queue_t                    dirty;   /* audiences with news */
-    ngx_queue_t                    behind;  /* subscribers to catch up */
-    ngx_queue_t                    ended;   /* subscribers to finalize */
-
-    ngx_rbtree_t                   waiting; /* subscribers at their pace */
-    ngx_rbtree_node_t              waiting_sentinel;
-    ngx_event_t                    pace;
-
-    ngx_event_t                    event;   /* delivery */
-    ngx_event_t                    housekeeping;
-};
 
 
 typedef struct {
@@ -456,38 +379,7 @@ typedef struct {
 
 /* ngx_http_realtime_module.c */
 
-extern ngx_module_t  ngx_http_realtime_module;
-
 ngx_http_rt_ctx_t *ngx_http_rt_ctx(ngx_http_request_t *r);
-
-
-/* ngx_http_rt_zone.c */
-
-char *ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-ngx_shm_zone_t *ngx_http_rt_zone_named(ngx_conf_t *cf, ngx_str_t *name);
-void ngx_http_rt_zone_lock(ngx_http_rt_zone_t *zone);
-void ngx_http_rt_zone_unlock(ngx_http_rt_zone_t *zone);
-void ngx_http_rt_zone_init_module(ngx_http_rt_zone_t *zone);
-ngx_int_t ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone,
-    ngx_cycle_t *cycle);
-void ngx_http_rt_zone_exit_process(ngx_http_rt_zone_t *zone);
-ngx_uint_t ngx_http_rt_zone_reap(ngx_http_rt_zone_t *zone);
-ngx_int_t ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_message_t *messages, ngx_uint_t n,
-    ngx_http_rt_cell_key_t *key, ngx_http_rt_presence_t *p);
-ngx_int_t ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_message_t *m, const ngx_http_rt_place_t *place);
-uint64_t ngx_http_rt_now(void);
-uint64_t ngx_http_rt_zone_watchers(ngx_http_rt_zone_t *zone,
-    const u_char *topic, size_t len);
-
-
-/* ngx_http_rt_bell.c */
-
-ngx_int_t ngx_http_rt_bell_init_module(ngx_cycle_t *cycle);
-ngx_int_t ngx_http_rt_bell_init_process(ngx_cycle_t *cycle);
-void ngx_http_rt_bell_ring(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_presence_t *p);
 
 
 /* ngx_http_rt_audience.c */
@@ -530,10 +422,8 @@ ngx_int_t ngx_http_rt_inflate(u_char *src, size_t len, size_t max,
     ngx_str_t *dst);
 
 
-/* ngx_http_rt_read.c */
+/* ngx_http_rt_catchup.c, until it walks by itself */
 
-ngx_int_t ngx_http_rt_read_message(ngx_http_rt_zone_t *zone, uint64_t pos,
-    ngx_http_rt_record_t *rec, ngx_http_rt_message_t *m);
 ngx_int_t ngx_http_rt_read_start(ngx_http_rt_zone_t *zone,
     ngx_http_rt_audience_t *a, uint64_t seq, ngx_http_rt_start_t *start);
 

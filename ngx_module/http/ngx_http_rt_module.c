@@ -81,7 +81,7 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23,
       ngx_http_rt_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_rt_main_conf_t, zones),
       NULL },
 
     { ngx_string("realtime_worker"),
@@ -1261,21 +1261,19 @@ ngx_http_rt_add_variables(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_rt_init_module(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                i;
-    ngx_http_rt_zone_t      **zones;
     ngx_http_rt_main_conf_t  *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_realtime_module);
 
-    if (mcf) {
-        zones = mcf->zones.elts;
+    return mcf ? ngx_http_rt_zone_init_module(&mcf->zones, cycle) : NGX_OK;
+}
 
-        for (i = 0; i < mcf->zones.nelts; i++) {
-            ngx_http_rt_zone_init_module(zones[i]);
-        }
-    }
 
-    return ngx_http_rt_bell_init_module(cycle);
+static void
+ngx_http_rt_drain(void)
+{
+    ngx_http_rt_subscriber_drain();
+    ngx_http_rt_events_drain();
 }
 
 
@@ -1298,14 +1296,23 @@ ngx_http_rt_init_process(ngx_cycle_t *cycle)
     zones = mcf->zones.elts;
 
     for (i = 0; i < mcf->zones.nelts; i++) {
-        if (ngx_http_rt_zone_init_process(zones[i], cycle) != NGX_OK) {
-            return NGX_ERROR;
-        }
+        zones[i]->event.data = zones[i];
+        zones[i]->event.handler = ngx_http_rt_deliver;
+        zones[i]->event.log = cycle->log;
+        zones[i]->heard = ngx_http_rt_deliver_post;
+
+        ngx_http_rt_pace_init(zones[i], cycle->log);
+    }
+
+    if (ngx_http_rt_zone_init_process(&mcf->zones, cycle, ngx_http_rt_drain)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     ngx_http_rt_worker_init_process(mcf, cycle);
 
-    return ngx_http_rt_bell_init_process(cycle);
+    return NGX_OK;
 }
 
 
@@ -1328,8 +1335,9 @@ ngx_http_rt_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < mcf->zones.nelts; i++) {
         ngx_http_rt_subscriber_exit(zones[i]);
-        ngx_http_rt_zone_exit_process(zones[i]);
     }
+
+    ngx_http_rt_zone_exit_process(&mcf->zones);
 
 #if (nginx_version < 1025004)
 

@@ -35,7 +35,8 @@ typedef struct {
     unsigned                  keyed:1;
     unsigned                  replay:1;
     ngx_uint_t                status;   /* if refused */
-    ngx_http_rt_cell_key_t    key;      /* with the answer */
+    ngx_http_rt_key_t         key;      /* with the answer */
+    ngx_http_rt_append_t      append;
 } ngx_http_rt_publish_ctx_t;
 
 
@@ -143,8 +144,8 @@ ngx_http_rt_publish_read(ngx_http_request_t *r, ngx_str_t *topic,
 
     zone = rlcf->publish_zone->data;
 
-    ngx_http_rt_index_prefetch(&zone->sh->store.index,
-                               ngx_http_rt_hash(topic->data, topic->len));
+    ngx_http_rt_zone_prefetch(zone, ngx_http_rt_zone_hash(zone, topic->data,
+                                                          topic->len));
 
     h = ngx_http_rt_header_find(r, "Realtime-Batch");
 
@@ -600,25 +601,24 @@ static ngx_int_t
 ngx_http_rt_publish_append(ngx_http_request_t *r,
     ngx_http_rt_publish_ctx_t *ctx)
 {
-    ngx_int_t                rc;
-    ngx_http_rt_zone_t      *zone;
-    ngx_http_rt_presence_t   p;
     ngx_http_rt_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
-    zone = rlcf->publish_zone->data;
 
     ctx->key.count = ctx->batch ? ctx->n : 0;
 
-    rc = ngx_http_rt_zone_append(zone, ctx->messages, ctx->n,
-                                 ctx->keyed ? &ctx->key : NULL, &p);
+    ctx->append.messages = ctx->messages;
+    ctx->append.n = ctx->n;
+    ctx->append.key = ctx->keyed ? &ctx->key : NULL;
 
-    switch (rc) {
+    switch (ngx_http_rt_zone_append_now(rlcf->publish_zone->data,
+                                        &ctx->append))
+    {
 
     case NGX_HTTP_RT_TOPIC_OK:
         ctx->key.first = ctx->messages[0].seq;
         ctx->key.last = ctx->messages[ctx->n - 1].seq;
-        ctx->key.subscribers = p.subscribers;
+        ctx->key.subscribers = ctx->append.subscribers;
 
         return NGX_OK;
 
@@ -661,7 +661,7 @@ ngx_http_rt_publish_created(ngx_http_request_t *r,
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     zone = rlcf->publish_zone->data;
-    epoch = zone->sh->store.epoch;
+    epoch = zone->epoch;
 
     rctx = ngx_http_rt_ctx(r);
 
@@ -831,40 +831,19 @@ static ngx_int_t
 ngx_http_rt_publish_tell(ngx_http_request_t *r, ngx_str_t *topic)
 {
     u_char                    *json, *p;
-    uint32_t                   hash;
     uint64_t                   epoch;
-    ngx_http_rt_cell_t        *cell;
+    ngx_http_rt_name_t         name;
     ngx_http_rt_zone_t        *zone;
-    ngx_http_rt_store_t       *store;
-    ngx_http_rt_presence_t     presence;
     ngx_http_rt_loc_conf_t    *rlcf;
-    ngx_http_rt_topic_stat_t   stat;
+    ngx_http_rt_zone_stat_t    stat;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     zone = rlcf->publish_zone->data;
-    store = &zone->sh->store;
-    epoch = store->epoch;
+    epoch = zone->epoch;
 
-    ngx_memzero(&stat, sizeof(ngx_http_rt_topic_stat_t));
+    ngx_http_rt_zone_name_set(zone, &name, topic->data, topic->len, 0);
 
-    hash = ngx_http_rt_hash(topic->data, topic->len);
-
-    (void) ngx_http_rt_zone_reap(zone);
-
-    ngx_http_rt_zone_lock(zone);
-
-    cell = ngx_http_rt_topic_find(store, topic->data, topic->len, hash);
-
-    if (cell) {
-        ngx_http_rt_topic_stat(store, cell, &stat);
-    }
-
-    ngx_http_rt_topic_presence(store, cell, topic->data, topic->len,
-                               &presence);
-
-    ngx_http_rt_zone_unlock(zone);
-
-    if (stat.messages == 0 && presence.subscribers == 0) {
+    if (ngx_http_rt_zone_stat(zone, &name, &stat) != NGX_OK) {
         return ngx_http_rt_answer_error(r, NGX_HTTP_NOT_FOUND,
                           "topic has no messages and no subscribers");
     }
@@ -881,7 +860,7 @@ ngx_http_rt_publish_tell(ngx_http_request_t *r, ngx_str_t *topic)
     p = ngx_http_rt_json_escape(p, topic->data, topic->len);
     p = ngx_sprintf(p, "\",\"messages\":%uL,\"bytes\":%uL,\"subscribers\":%uL,"
                     "\"first_id\":", stat.messages, stat.bytes,
-                    presence.subscribers);
+                    stat.subscribers);
 
     if (stat.messages) {
         *p++ = '"';
@@ -907,41 +886,16 @@ ngx_http_rt_publish_tell(ngx_http_request_t *r, ngx_str_t *topic)
 static ngx_int_t
 ngx_http_rt_publish_delete(ngx_http_request_t *r, ngx_str_t *topic)
 {
-    uint32_t                 hash;
-    uint64_t                 upto;
-    ngx_int_t                more;
-    ngx_http_rt_cell_t      *cell;
+    ngx_http_rt_name_t       name;
     ngx_http_rt_zone_t      *zone;
-    ngx_http_rt_store_t     *store;
     ngx_http_rt_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     zone = rlcf->publish_zone->data;
-    store = &zone->sh->store;
 
-    hash = ngx_http_rt_hash(topic->data, topic->len);
-    upto = 0;
+    ngx_http_rt_zone_name_set(zone, &name, topic->data, topic->len, 0);
 
-    do {
-        more = 0;
-
-        ngx_http_rt_zone_lock(zone);
-
-        cell = ngx_http_rt_topic_find(store, topic->data, topic->len, hash);
-
-        if (cell) {
-            upto = upto ? upto : cell->topic.seq;
-
-            /* who sees a mark sees the first, who sees the second the floor */
-
-            zone->sh->deletes++;
-            more = ngx_http_rt_topic_delete(store, cell, upto);
-            zone->sh->deletes++;
-        }
-
-        ngx_http_rt_zone_unlock(zone);
-
-    } while (more);
+    ngx_http_rt_zone_forget(zone, &name);
 
     return ngx_http_rt_answer(r, NGX_HTTP_NO_CONTENT, NULL, 0);
 }

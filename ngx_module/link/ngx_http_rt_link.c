@@ -239,7 +239,7 @@ ngx_http_rt_link_hello(ngx_http_rt_link_t *link)
     u_char                 *p, *start;
     ngx_http_rt_zone_t     *zone;
     ngx_http_rt_place_t     place;
-    ngx_http_rt_source_t   *source;
+    ngx_int_t               known;
 
     zone = link->zone;
 
@@ -254,29 +254,19 @@ ngx_http_rt_link_hello(ngx_http_rt_link_t *link)
         return;
     }
 
-    ngx_memzero(&place, sizeof(ngx_http_rt_place_t));
-
-    ngx_http_rt_zone_lock(zone);
-
-    source = ngx_http_rt_source_of_peer(&zone->sh->store.sources, link->peer);
-
-    if (source) {
-        ngx_http_rt_source_place(source, &place);
-    }
-
-    ngx_http_rt_zone_unlock(zone);
+    known = ngx_http_rt_zone_source(zone, link->peer, &place);
 
     p = rt_wire_begin(start, RT_WIRE_HELLO, 0, 0);
     p = rt_wire_put_number(p, RT_WIRE_F_PROTOCOL, RT_WIRE_PROTOCOL);
     p = rt_wire_put_number(p, RT_WIRE_F_FRAME_MAX, RT_WIRE_FRAME_MAX);
 
-    if (source) {
+    if (known == NGX_OK) {
         p = rt_wire_put_number(p, RT_WIRE_F_EPOCH, place.epoch);
         p = rt_wire_put_number(p, RT_WIRE_F_POSITION, place.position);
         p = rt_wire_put_number(p, RT_WIRE_F_INDEX, place.index);
     }
 
-    p = rt_wire_put_number(p, RT_WIRE_F_ZONE_EPOCH, zone->sh->store.epoch);
+    p = rt_wire_put_number(p, RT_WIRE_F_ZONE_EPOCH, zone->epoch);
     p = rt_wire_put_number(p, RT_WIRE_F_WINDOW, NGX_HTTP_RT_LINK_WINDOW);
     p = rt_wire_put_string(p, RT_WIRE_F_ZONE, zone->name.data,
                            zone->name.len);
@@ -1020,9 +1010,7 @@ ngx_http_rt_link_greeted(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
         return NGX_ERROR;
     }
 
-    ngx_http_rt_zone_lock(zone);
-    ngx_http_rt_source_get(&zone->sh->store.sources, &place, link->peer);
-    ngx_http_rt_zone_unlock(zone);
+    ngx_http_rt_zone_source_set(zone, link->peer, &place);
 
     link->place.epoch = place.epoch;
     link->frame_max = rt_wire_number(f, RT_WIRE_F_FRAME_MAX);
@@ -1092,8 +1080,8 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     ngx_int_t                rc;
     const char              *reason;
     rt_wire_str_t            s;
+    ngx_http_rt_append_t     a;
     ngx_http_rt_message_t    m;
-    ngx_http_rt_presence_t   p;
 
     ngx_memzero(&m, sizeof(ngx_http_rt_message_t));
 
@@ -1129,9 +1117,13 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
     }
 
     if (reason == NULL) {
-        rc = (f->type == RT_WIRE_PUBLISH)
-             ? ngx_http_rt_zone_append_from(link->zone, &m, &link->place)
-             : ngx_http_rt_zone_append(link->zone, &m, 1, NULL, &p);
+        ngx_memzero(&a, sizeof(ngx_http_rt_append_t));
+
+        a.messages = &m;
+        a.n = 1;
+        a.place = (f->type == RT_WIRE_PUBLISH) ? &link->place : NULL;
+
+        rc = ngx_http_rt_zone_append_now(link->zone, &a);
 
         if (rc == NGX_HTTP_RT_TOPIC_LARGE) {
             reason = "it is too large";
@@ -1173,12 +1165,13 @@ ngx_http_rt_link_publication(ngx_http_rt_link_t *link,
 static ngx_int_t
 ngx_http_rt_link_audience(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
 {
-    u_char         *p, *start;
-    uint64_t        n;
-    ngx_uint_t      i;
-    rt_wire_str_t   body;
-    const u_char   *topic, *end, *last;
-    u_char          numbers[RT_WIRE_AUDIENCE_MAX * RT_WIRE_WATCHERS_SIZE];
+    u_char              *p, *start;
+    uint64_t             n;
+    ngx_uint_t           i;
+    rt_wire_str_t        body;
+    const u_char        *topic, *end, *last;
+    ngx_http_rt_name_t   name;
+    u_char               numbers[RT_WIRE_AUDIENCE_MAX * RT_WIRE_WATCHERS_SIZE];
 
     body = rt_wire_string(f, RT_WIRE_F_BODY);
     last = body.data + body.len;
@@ -1200,7 +1193,9 @@ ngx_http_rt_link_audience(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
         n = 0;
 
         if (ngx_http_rt_topic_check(topic, end - topic) == NULL) {
-            n = ngx_http_rt_zone_watchers(link->zone, topic, end - topic);
+            ngx_http_rt_zone_name_set(link->zone, &name, topic, end - topic,
+                                      0);
+            n = ngx_http_rt_zone_watchers(link->zone, &name);
         }
 
         (void) rt_wire_put_watchers(&numbers[i * RT_WIRE_WATCHERS_SIZE], n);
@@ -1305,7 +1300,7 @@ ngx_http_rt_link_client(ngx_http_request_t *r, ngx_http_rt_link_t *link)
         }
 
         client = cln->data;
-        client->id = link->zone->sh->store.epoch << 40
+        client->id = link->zone->epoch << 40
                      | (r->connection->number & 0xffffffffff);
         client->links = 0;
 

@@ -455,7 +455,7 @@ ngx_http_rt_index_find_key(ngx_http_rt_index_t *index, const u_char *key)
 
 ngx_http_rt_cell_t *
 ngx_http_rt_index_add_key(ngx_http_rt_index_t *index,
-    const ngx_http_rt_cell_key_t *key, uint64_t expired)
+    const ngx_http_rt_key_t *key, uint64_t expired)
 {
     int                  i;
     ngx_http_rt_cell_t  *cell;

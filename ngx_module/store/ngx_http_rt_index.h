@@ -22,9 +22,7 @@
 #define _NGX_HTTP_RT_INDEX_H_INCLUDED_
 
 
-#include <stdint.h>
-#include <stddef.h>
-#include <sys/types.h>
+#include "ngx_http_rt_record.h"
 
 
 #define NGX_HTTP_RT_CELL_SIZE      256
@@ -32,10 +30,7 @@
 #define NGX_HTTP_RT_CELL_PRESENCES 8
 #define NGX_HTTP_RT_CELL_CROWD     56
 
-/* slots of processes: eight bits of a presence */
-#define NGX_HTTP_RT_SLOTS          256
-
-/* subscribers of one topic in one process: the rest of a presence */
+/* subscribers of one topic in one process; the eight bits above are its slot */
 #define NGX_HTTP_RT_PRESENCE_MAX   0xffffff
 
 /* the last seqs of topics that were given up, by hash of their names, and by */
@@ -62,17 +57,6 @@ typedef struct {
 
 
 typedef struct {
-    uint64_t                 time;      /* ms since 1970 */
-    uint64_t                 first;     /* the answer: seqs of */
-    uint64_t                 last;      /* the messages, */
-    uint32_t                 count;     /* how many if a batch, else 0, */
-    uint32_t                 subscribers;
-    u_char                   key[20];   /* SHA-1 of topic and key */
-    u_char                   body[20];  /* SHA-1 of the body */
-} ngx_http_rt_cell_key_t;
-
-
-typedef struct {
     uint32_t                 next;      /* in bucket or free list */
     uint32_t                 hash;
     uint32_t                 older;     /* in the list of idle topics */
@@ -93,7 +77,7 @@ typedef struct {
             u_char                    name[NGX_HTTP_RT_CELL_NAME];
         };
 
-        ngx_http_rt_cell_key_t        key;
+        ngx_http_rt_key_t        key;
         u_char                        text[NGX_HTTP_RT_CELL_SIZE - 32];
         uint32_t                      crowded[NGX_HTTP_RT_CELL_CROWD];
     };
@@ -169,7 +153,7 @@ ngx_http_rt_cell_t *ngx_http_rt_index_of_topic(ngx_http_rt_index_t *index,
 ngx_http_rt_cell_t *ngx_http_rt_index_find_key(ngx_http_rt_index_t *index,
     const u_char *key);
 ngx_http_rt_cell_t *ngx_http_rt_index_add_key(ngx_http_rt_index_t *index,
-    const ngx_http_rt_cell_key_t *key, uint64_t expired);
+    const ngx_http_rt_key_t *key, uint64_t expired);
 
 /* 0, or -1 if there is no room */
 int ngx_http_rt_index_enter(ngx_http_rt_index_t *index,

@@ -26,56 +26,14 @@
 #define _NGX_HTTP_RT_RING_H_INCLUDED_
 
 
-#include <stdint.h>
-#include <stddef.h>
-#include <sys/types.h>
+#include "ngx_http_rt_record.h"
 
-
-#define NGX_HTTP_RT_RING_ALIGN    8
 
 /* a message may take this part of the ring, so that an append leaves most */
 #define NGX_HTTP_RT_RING_SHARE    4
 
 /* how finely a position can be found by its seq: parts of the ring */
 #define NGX_HTTP_RT_RING_MARKS    1024
-
-#define NGX_HTTP_RT_RECORD_FILLER 0x01
-#define NGX_HTTP_RT_RECORD_BINARY 0x02
-#define NGX_HTTP_RT_RECORD_BLOB   0x04  /* a filler with a message's data, */
-#define NGX_HTTP_RT_RECORD_APART  0x08  /* and that message */
-#define NGX_HTTP_RT_RECORD_DELETED 0x10
-
-#define NGX_HTTP_RT_RING_OK       0
-#define NGX_HTTP_RT_RING_END      1
-#define NGX_HTTP_RT_RING_LAPPED   2
-
-
-/* followed by topic, event, type and data, or the position of its blob, */
-/* without separators */
-
-typedef struct {
-    uint32_t              size;         /* with the bytes, multiple of 8 */
-    uint32_t              flags;
-
-    uint64_t              seq;
-    uint64_t              time;         /* ms since 1970 */
-    uint64_t              ordinal;      /* number in its topic, from 1 */
-    uint64_t              bytes;        /* data of the topic up to here */
-    uint64_t              interest;     /* slots to be rung, modulo 64 */
-
-    uint64_t              topic_id;
-    uint32_t              topic;        /* its cell in the index */
-    uint32_t              hash;         /* of the topic's name */
-
-    uint32_t              prev;         /* of the topic, in units of 8 bytes */
-    uint32_t              next;         /* back and ahead from here, 0: none */
-
-    uint32_t              data_len;
-    uint8_t               topic_len;
-    uint8_t               event_len;
-    uint8_t               type_len;
-    uint8_t               reserved;
-} ngx_http_rt_record_t;
 
 
 typedef struct {
@@ -84,7 +42,7 @@ typedef struct {
 } ngx_http_rt_ring_mark_t;
 
 
-typedef struct {
+struct ngx_http_rt_ring_s {
     u_char               *base;         /* in the zone, as we are */
     uint64_t              size;
     uint64_t              seq;          /* last committed */
@@ -95,7 +53,7 @@ typedef struct {
 
     ngx_http_rt_ring_mark_t  marks[NGX_HTTP_RT_RING_MARKS]
                                 __attribute__((aligned(64)));
-} ngx_http_rt_ring_t;
+};
 
 
 typedef void (*ngx_http_rt_ring_evict_pt)(void *data,
@@ -104,18 +62,6 @@ typedef void (*ngx_http_rt_ring_evict_pt)(void *data,
 
 #define ngx_http_rt_record(ring, pos)                                         \
     ((ngx_http_rt_record_t *) ((ring)->base + (pos) % (ring)->size))
-
-#define ngx_http_rt_record_next(rec, pos)                                     \
-    ((rec)->next ? (pos) + (uint64_t) (rec)->next * NGX_HTTP_RT_RING_ALIGN : 0)
-
-#define ngx_http_rt_record_prev(rec, pos)                                     \
-    ((rec)->prev ? (pos) - (uint64_t) (rec)->prev * NGX_HTTP_RT_RING_ALIGN : 0)
-
-/* what it has of the message, wherever the data is */
-
-#define ngx_http_rt_record_load(rec)                                          \
-    (sizeof(ngx_http_rt_record_t) + (rec)->topic_len + (rec)->event_len       \
-     + (rec)->type_len + (rec)->data_len)
 
 #define ngx_http_rt_ring_head(ring)                                           \
     __atomic_load_n(&(ring)->head, __ATOMIC_ACQUIRE)

@@ -24,19 +24,11 @@
 #define _NGX_HTTP_RT_SOURCE_H_INCLUDED_
 
 
-#include <stdint.h>
-#include <stddef.h>
+#include "ngx_http_rt_record.h"
 
 
 /* daemons, and their journals' epochs; the one longest unused goes first */
 #define NGX_HTTP_RT_SOURCES  128
-
-
-typedef struct {
-    uint64_t                 epoch;     /* of the journal */
-    uint64_t                 position;
-    uint64_t                 index;
-} ngx_http_rt_place_t;
 
 
 typedef struct {

@@ -350,7 +350,7 @@ ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
 int
 ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p,
-    ngx_http_rt_cell_key_t *key)
+    ngx_http_rt_key_t *key)
 {
     int                   rc;
     uint64_t              expired;

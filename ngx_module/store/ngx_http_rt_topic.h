@@ -31,28 +31,7 @@
 #include "ngx_http_rt_message.h"
 #include "ngx_http_rt_ring.h"
 #include "ngx_http_rt_source.h"
-
-
-#define NGX_HTTP_RT_TOPIC_OK       0
-#define NGX_HTTP_RT_TOPIC_FULL    -1    /* no room in the index */
-#define NGX_HTTP_RT_TOPIC_LARGE   -2    /* more than its share of the ring */
-#define NGX_HTTP_RT_TOPIC_REPLAY  -3    /* the key has been used for the same */
-#define NGX_HTTP_RT_TOPIC_MISMATCH -4   /* or for something else */
-#define NGX_HTTP_RT_TOPIC_BUSY     -5   /* a pin is in the way, try again */
-
-/* how long an idempotency key is kept, ms */
-#define NGX_HTTP_RT_TOPIC_KEY_AGE 600000
-
-
-typedef enum {
-    NGX_HTTP_RT_GAP_NONE = 0,
-    NGX_HTTP_RT_GAP_EVICTED,
-    NGX_HTTP_RT_GAP_HISTORY,
-    NGX_HTTP_RT_GAP_LAGGED,
-    NGX_HTTP_RT_GAP_DELETED,
-    NGX_HTTP_RT_GAP_EPOCH,
-    NGX_HTTP_RT_GAP_REASONS
-} ngx_http_rt_gap_e;
+#include "ngx_http_rt_start.h"
 
 
 typedef struct {
@@ -76,25 +55,6 @@ typedef struct {
 } ngx_http_rt_topic_stat_t;
 
 
-/* where a reader of one topic begins */
-
-typedef struct {
-    uint64_t                 seq;       /* behind this one */
-    uint64_t                 pos;       /* of the first record, 0: none yet */
-    ngx_http_rt_gap_e        reason;    /* if what is up to seq is lost */
-    uint64_t                 far;       /* too far: look from here on for */
-    uint64_t                 topic_id;  /* the first record of this topic */
-} ngx_http_rt_start_t;
-
-
-/* how far back a reader may begin */
-
-typedef struct {
-    uint64_t                 count;     /* messages of a topic */
-    uint64_t                 since;     /* ms since 1970 */
-} ngx_http_rt_history_t;
-
-
 /* records that are looked at, or deleted, under the mutex at a time */
 #define NGX_HTTP_RT_TOPIC_STEPS    1024
 
@@ -109,7 +69,7 @@ int ngx_http_rt_topic_append(ngx_http_rt_store_t *store,
 
 int ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p,
-    ngx_http_rt_cell_key_t *key);
+    ngx_http_rt_key_t *key);
 
 int ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *m, ngx_http_rt_presence_t *p,

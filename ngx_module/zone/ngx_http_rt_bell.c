@@ -12,8 +12,7 @@
  * at once that it is to quit.
  */
 
-#include "ngx_http_rt.h"
-#include "ngx_http_rt_pass.h"
+#include "ngx_http_rt_zone_private.h"
 
 #include <sys/eventfd.h>
 
@@ -31,33 +30,33 @@ static int         ngx_http_rt_bells[NGX_HTTP_RT_SLOTS];
 static ngx_uint_t  ngx_http_rt_nbells;
 static ngx_event_t  ngx_http_rt_bell_timer;
 
+static ngx_array_t  *ngx_http_rt_bell_zones;
+static void        (*ngx_http_rt_bell_drain)(void);
+
 
 ngx_int_t
-ngx_http_rt_bell_init_module(ngx_cycle_t *cycle)
+ngx_http_rt_bell_init_module(ngx_array_t *array, ngx_cycle_t *cycle)
 {
-    int                       fd;
-    ngx_uint_t                i, n;
-    ngx_core_conf_t          *ccf;
-    ngx_http_rt_zone_t      **zones;
-    ngx_http_rt_zone_sh_t    *sh;
-    ngx_http_rt_main_conf_t  *mcf;
+    int                     fd;
+    ngx_uint_t              i, n;
+    ngx_core_conf_t        *ccf;
+    ngx_http_rt_zone_t    **zones;
+    ngx_http_rt_zone_sh_t  *sh;
 
-    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_realtime_module);
-
-    if (mcf == NULL || ngx_test_config) {
+    if (ngx_test_config) {
         return NGX_OK;
     }
 
-    zones = mcf->zones.elts;
+    zones = array->elts;
 
-    for (i = 0; i < mcf->zones.nelts && ngx_http_rt_nbells == 0; i++) {
+    for (i = 0; i < array->nelts && ngx_http_rt_nbells == 0; i++) {
         sh = zones[i]->sh;
 
         ngx_memcpy(ngx_http_rt_bells, sh->bells, sizeof(sh->bells));
         ngx_http_rt_nbells = sh->nbells;
     }
 
-    if (ngx_http_rt_nbells == 0 && mcf->zones.nelts) {
+    if (ngx_http_rt_nbells == 0 && array->nelts) {
         ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx,
                                                ngx_core_module);
 
@@ -79,7 +78,7 @@ ngx_http_rt_bell_init_module(ngx_cycle_t *cycle)
         ngx_http_rt_nbells = n;
     }
 
-    for (i = 0; i < mcf->zones.nelts; i++) {
+    for (i = 0; i < array->nelts; i++) {
         sh = zones[i]->sh;
 
         if (sh->nbells == 0) {
@@ -93,12 +92,16 @@ ngx_http_rt_bell_init_module(ngx_cycle_t *cycle)
 
 
 ngx_int_t
-ngx_http_rt_bell_init_process(ngx_cycle_t *cycle)
+ngx_http_rt_bell_init_process(ngx_array_t *array, ngx_cycle_t *cycle,
+    void (*drain)(void))
 {
     int                fd;
     ngx_uint_t         own;
     ngx_event_t       *rev;
     ngx_connection_t  *c;
+
+    ngx_http_rt_bell_zones = array;
+    ngx_http_rt_bell_drain = drain;
 
     own = ((ngx_uint_t) ngx_process_slot >= ngx_http_rt_nbells);
 
@@ -173,7 +176,7 @@ ngx_http_rt_bell_ring(ngx_http_rt_zone_t *zone, ngx_http_rt_presence_t *p)
             slot = &zone->sh->slots[n];
 
             if (slot == zone->slot) {
-                ngx_http_rt_deliver_post(zone);
+                zone->heard(zone);
                 continue;
             }
 
@@ -205,8 +208,7 @@ ngx_http_rt_bell_handler(ngx_event_t *rev)
 
     if (c->close) {
         c->close = 0;
-        ngx_http_rt_subscriber_drain();
-        ngx_http_rt_events_drain();
+        ngx_http_rt_bell_drain();
         return;
     }
 
@@ -231,15 +233,12 @@ ngx_http_rt_bell_poll(ngx_event_t *ev)
 static void
 ngx_http_rt_bell_heard(void)
 {
-    ngx_uint_t                i;
-    ngx_http_rt_zone_t      **zones;
-    ngx_http_rt_main_conf_t  *mcf;
+    ngx_uint_t            i;
+    ngx_http_rt_zone_t  **zones;
 
-    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                              ngx_http_realtime_module);
-    zones = mcf->zones.elts;
+    zones = ngx_http_rt_bell_zones->elts;
 
-    for (i = 0; i < mcf->zones.nelts; i++) {
-        ngx_http_rt_deliver_post(zones[i]);
+    for (i = 0; i < ngx_http_rt_bell_zones->nelts; i++) {
+        zones[i]->heard(zones[i]);
     }
 }

@@ -1,22 +1,12 @@
 /*
- * Zones: the shared memory of one name, its life over reloads, its mutex, and
- * the slots of processes in it.
+ * Zones: the shared memory of one name, and its life over reloads.
  *
  * A zone is laid out once, when it is new: the common part, the index, and the
  * rest is ring.  A reload finds it as it is.  With another size, or another
  * size of the index, it is a new zone with a new epoch.
- *
- * A process has the slot of its place in the master's table, so no two living
- * processes share one, whatever cycle they are of.  What a dead process left in
- * the index is taken out by the next owner of its slot, or by another process:
- * now and then, and before anybody is refused for want of room.
- *
- * "busy" is set while the mutex is held.  Who finds it set has got the mutex
- * from a dead process and repairs first.
  */
 
-#include "ngx_http_rt.h"
-#include "ngx_http_rt_point.h"
+#include "ngx_http_rt_zone_private.h"
 
 #include <sys/random.h>
 
@@ -28,33 +18,12 @@
 #define NGX_HTTP_RT_ZONE_MAX       ((off_t) 16 * 1024 * 1024 * 1024)
 #define NGX_HTTP_RT_INDEX_MIN      (16 * 1024)
 
-/* cells swept between two releases of the mutex */
-#define NGX_HTTP_RT_ZONE_SWEEP     4096
-
-/* ms between two looks for processes that have died */
-#define NGX_HTTP_RT_ZONE_REAP      10000
-
-/* tries, some us apart, while another process copies into the ring's tail */
-#define NGX_HTTP_RT_ZONE_TRIES     1000
-#define NGX_HTTP_RT_ZONE_PAUSE     100
-
 
 static ngx_int_t ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone,
     ngx_log_t *log);
 static ngx_http_rt_zone_t *ngx_http_rt_zone_before(ngx_str_t *name,
     size_t *size);
-static ngx_int_t ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_slot_t *slot, ngx_pid_t pid);
-static void ngx_http_rt_zone_housekeeping(ngx_event_t *ev);
-static void ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_slot_t *slot);
-static void ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_message_t *m, ngx_http_rt_cell_key_t *key);
-static void ngx_http_rt_zone_renew(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_message_t *m);
-static ngx_uint_t ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone,
-    ngx_int_t rc, ngx_uint_t *tries);
 
 
 /* realtime_zone name size [index=size] */
@@ -62,11 +31,12 @@ static ngx_uint_t ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone,
 char *
 ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_rt_main_conf_t  *mcf = conf;
+    u_char *p = conf;
 
     off_t                 size, index;
     size_t                before;
     ngx_str_t            *value, s;
+    ngx_array_t          *zones;
     ngx_shm_zone_t       *shm_zone;
     ngx_http_rt_zone_t   *zone, *old, **zp;
 
@@ -130,6 +100,7 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zone->shm_zone = shm_zone;
     zone->index_size = index;
 
+    ngx_queue_init(&zone->pending);
     ngx_queue_init(&zone->subscribers);
     ngx_queue_init(&zone->dirty);
     ngx_queue_init(&zone->behind);
@@ -138,7 +109,9 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     shm_zone->init = ngx_http_rt_zone_init;
     shm_zone->data = zone;
 
-    zp = ngx_array_push(&mcf->zones);
+    zones = (ngx_array_t *) (p + cmd->offset);
+
+    zp = ngx_array_push(zones);
     if (zp == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -195,6 +168,7 @@ ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     if (old || shm_zone->shm.exists) {
         zone->sh = old ? old->sh : zone->shpool->data;
+        zone->epoch = zone->sh->store.epoch;
 
         if (zone->sh->layout != NGX_HTTP_RT_ZONE_LAYOUT) {
             ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
@@ -246,7 +220,6 @@ ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone, ngx_log_t *log)
     u_char                 *p;
     ngx_http_rt_zone_sh_t  *sh;
 
-
     index = (zone->index_size + ngx_pagesize - 1) / ngx_pagesize;
 
     sh = ngx_slab_alloc(zone->shpool, sizeof(ngx_http_rt_zone_sh_t));
@@ -292,6 +265,7 @@ ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone, ngx_log_t *log)
     sh->layout = NGX_HTTP_RT_ZONE_LAYOUT;
 
     zone->sh = sh;
+    zone->epoch = sh->store.epoch;
     zone->shpool->data = sh;
     zone->shpool->log_nomem = 0;
 
@@ -331,397 +305,43 @@ ngx_http_rt_zone_before(ngx_str_t *name, size_t *size)
 }
 
 
-void
-ngx_http_rt_zone_lock(ngx_http_rt_zone_t *zone)
+ngx_int_t
+ngx_http_rt_zone_init_module(ngx_array_t *zones, ngx_cycle_t *cycle)
 {
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
-    if (zone->sh->busy) {
-        ngx_http_rt_topic_repair(&zone->sh->store);
-        zone->repaired = 1;
-    }
-
-    zone->sh->busy = 1;
-}
-
-
-void
-ngx_http_rt_zone_unlock(ngx_http_rt_zone_t *zone)
-{
-    zone->sh->busy = 0;
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-
-    if (zone->repaired) {
-        zone->repaired = 0;
-
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "realtime_zone \"%V\" repaired after the death "
-                      "of a process", &zone->name);
-    }
+    return ngx_http_rt_bell_init_module(zones, cycle);
 }
 
 
 ngx_int_t
-ngx_http_rt_zone_init_process(ngx_http_rt_zone_t *zone, ngx_cycle_t *cycle)
+ngx_http_rt_zone_init_process(ngx_array_t *zones, ngx_cycle_t *cycle,
+    void (*drain)(void))
 {
-    ngx_http_rt_slot_t  *slot;
+    ngx_uint_t            i;
+    ngx_http_rt_zone_t  **zone;
 
-    zone->event.data = zone;
-    zone->event.handler = ngx_http_rt_deliver;
-    zone->event.log = cycle->log;
+    zone = zones->elts;
 
-    ngx_http_rt_pace_init(zone, cycle->log);
+    for (i = 0; i < zones->nelts; i++) {
+        ngx_http_rt_zone_append_init(zone[i], cycle->log);
 
-    if (ngx_process_slot >= NGX_HTTP_RT_SLOTS) {
-        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                      "more than %d processes, no subscriber can be served "
-                      "in this one", NGX_HTTP_RT_SLOTS);
-        return NGX_OK;
+        if (ngx_http_rt_zone_slot_init(zone[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
-    slot = &zone->sh->slots[ngx_process_slot];
-
-    ngx_http_rt_zone_lock(zone);
-
-    ngx_memzero(slot->subscribers, sizeof(slot->subscribers));
-    slot->rung = 0;
-    slot->pid = ngx_pid;
-
-    ngx_http_rt_zone_unpin(zone, slot);
-
-    ngx_http_rt_zone_unlock(zone);
-
-    zone->slot = slot;
-    zone->bit = (uint64_t) 1 << ngx_process_slot % 64;
-
-    (void) ngx_http_rt_zone_sweep(zone, slot, ngx_pid);
-    (void) ngx_http_rt_zone_reap(zone);
-
-    if (ngx_process == NGX_PROCESS_WORKER) {
-        zone->housekeeping.data = zone;
-        zone->housekeeping.handler = ngx_http_rt_zone_housekeeping;
-        zone->housekeeping.log = cycle->log;
-        zone->housekeeping.cancelable = 1;
-
-        ngx_add_timer(&zone->housekeeping, NGX_HTTP_RT_ZONE_REAP);
-    }
-
-    return NGX_OK;
+    return ngx_http_rt_bell_init_process(zones, cycle, drain);
 }
 
 
 void
-ngx_http_rt_zone_exit_process(ngx_http_rt_zone_t *zone)
+ngx_http_rt_zone_exit_process(ngx_array_t *zones)
 {
-    if (zone->slot == NULL) {
-        return;
+    ngx_uint_t            i;
+    ngx_http_rt_zone_t  **zone;
+
+    zone = zones->elts;
+
+    for (i = 0; i < zones->nelts; i++) {
+        ngx_http_rt_zone_slot_exit(zone[i]);
     }
-
-    (void) ngx_http_rt_zone_sweep(zone, zone->slot, ngx_pid);
-
-    ngx_memzero(zone->slot->subscribers, sizeof(zone->slot->subscribers));
-    zone->slot->pid = 0;
-    zone->slot = NULL;
-}
-
-
-static void
-ngx_http_rt_zone_housekeeping(ngx_event_t *ev)
-{
-    (void) ngx_http_rt_zone_reap(ev->data);
-
-    ngx_add_timer(ev, NGX_HTTP_RT_ZONE_REAP);
-}
-
-
-/* frees the slots of dead processes, and returns how many */
-
-ngx_uint_t
-ngx_http_rt_zone_reap(ngx_http_rt_zone_t *zone)
-{
-    ngx_pid_t            pid;
-    ngx_uint_t           i, n;
-    ngx_http_rt_slot_t  *slot;
-
-    n = 0;
-
-    for (i = 0; i < NGX_HTTP_RT_SLOTS; i++) {
-        slot = &zone->sh->slots[i];
-        pid = slot->pid;
-
-        if (pid == 0 || pid == ngx_pid || kill(pid, 0) == 0
-            || ngx_errno != NGX_ESRCH
-            || ngx_http_rt_zone_sweep(zone, slot, pid) != NGX_OK)
-        {
-            continue;
-        }
-
-        ngx_http_rt_zone_lock(zone);
-
-        if (slot->pid == pid) {
-            ngx_memzero(slot->subscribers, sizeof(slot->subscribers));
-            ngx_http_rt_zone_unpin(zone, slot);
-            slot->pid = 0;
-            n++;
-        }
-
-        ngx_http_rt_zone_unlock(zone);
-    }
-
-    return n;
-}
-
-
-/* NGX_DECLINED: the slot has another owner now, who sweeps by itself */
-
-static ngx_int_t
-ngx_http_rt_zone_sweep(ngx_http_rt_zone_t *zone, ngx_http_rt_slot_t *slot,
-    ngx_pid_t pid)
-{
-    uint32_t  next;
-
-    next = 1;
-
-    do {
-        ngx_http_rt_zone_lock(zone);
-
-        if (slot->pid != pid) {
-            ngx_http_rt_zone_unlock(zone);
-            return NGX_DECLINED;
-        }
-
-        next = ngx_http_rt_index_sweep(&zone->sh->store.index,
-                                       slot - zone->sh->slots, next,
-                                       NGX_HTTP_RT_ZONE_SWEEP);
-
-        ngx_http_rt_zone_unlock(zone);
-
-    } while (next);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_rt_zone_unpin(ngx_http_rt_zone_t *zone, ngx_http_rt_slot_t *slot)
-{
-    ngx_http_rt_blob_unpin(&zone->sh->store.ring, &zone->sh->store.pins,
-                           slot - zone->sh->slots);
-}
-
-
-/*
- * Appends all or none, once for a key if there is one, and wakes the processes
- * that have subscribers; returns what ngx_http_rt_topic_append() does, BUSY if
- * the ring has been busy for a tenth of a second, or has been so before and
- * still is.
- */
-
-ngx_int_t
-ngx_http_rt_zone_append(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_message_t *messages, ngx_uint_t n,
-    ngx_http_rt_cell_key_t *key, ngx_http_rt_presence_t *p)
-{
-    ngx_int_t   rc;
-    ngx_uint_t  i, tries;
-    uint64_t    now;
-
-    now = ngx_http_rt_now();
-
-    for (i = 0; i < n; i++) {
-        messages[i].time = now;
-        messages[i].epoch = zone->sh->store.epoch;
-    }
-
-    if (n == 1 && messages->data_len >= NGX_HTTP_RT_BLOB_MIN && zone->slot) {
-        ngx_http_rt_zone_blob(zone, messages, key);
-    }
-
-    tries = 0;
-
-    do {
-        ngx_http_rt_zone_lock(zone);
-
-        ngx_http_rt_zone_renew(zone, messages);
-
-        rc = key ? ngx_http_rt_topic_append_once(&zone->sh->store, messages, n,
-                                                 p, key)
-                 : ngx_http_rt_topic_append(&zone->sh->store, messages, n, p);
-
-        if (messages->blob) {
-
-            /* another attempt does without */
-
-            messages->blob = 0;
-            ngx_http_rt_zone_unpin(zone, zone->slot);
-        }
-
-        ngx_http_rt_zone_unlock(zone);
-
-    } while (ngx_http_rt_zone_again(zone, rc, &tries));
-
-    if (rc == NGX_HTTP_RT_TOPIC_OK) {
-        ngx_http_rt_bell_ring(zone, p);
-    }
-
-    return rc;
-}
-
-
-/*
- * Copies the data of a large message; if it cannot, append() will.  Who asks
- * again with a key that is known shall not push others out of the ring.
- */
-
-static void
-ngx_http_rt_zone_blob(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m,
-    ngx_http_rt_cell_key_t *key)
-{
-    ngx_int_t             rc;
-    ngx_http_rt_store_t  *store;
-
-    store = &zone->sh->store;
-
-    ngx_http_rt_zone_lock(zone);
-
-    rc = NGX_HTTP_RT_TOPIC_REPLAY;
-
-    if (key == NULL
-        || ngx_http_rt_index_find_key(&store->index, key->key) == NULL)
-    {
-        rc = ngx_http_rt_topic_reserve(store, zone->slot - zone->sh->slots, m);
-    }
-
-    ngx_http_rt_zone_unlock(zone);
-
-    if (rc == NGX_HTTP_RT_TOPIC_OK) {
-        ngx_http_rt_blob_write(&store->ring, m->blob, m->data, m->data_len);
-        ngx_http_rt_point("copied");
-    }
-}
-
-
-/* who was held up while others filled the ring does without its blob */
-
-static void
-ngx_http_rt_zone_renew(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m)
-{
-    ngx_http_rt_ring_t  *ring;
-
-    ring = &zone->sh->store.ring;
-
-    if (m->blob && ring->head - m->blob > ring->size / NGX_HTTP_RT_BLOB_OLD) {
-        m->blob = 0;
-        ngx_http_rt_zone_unpin(zone, zone->slot);
-    }
-}
-
-
-/* ms since 1970, the clock of messages */
-
-uint64_t
-ngx_http_rt_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
-}
-
-
-/* whether what has been refused may succeed now */
-
-static ngx_uint_t
-ngx_http_rt_zone_again(ngx_http_rt_zone_t *zone, ngx_int_t rc,
-    ngx_uint_t *tries)
-{
-    switch (rc) {
-
-    case NGX_HTTP_RT_TOPIC_FULL:
-        return ngx_http_rt_zone_reap(zone);
-
-    case NGX_HTTP_RT_TOPIC_BUSY:
-
-        /* it copies, has died meanwhile, or hangs: then waiting is in vain */
-
-        if (ngx_http_rt_zone_reap(zone)) {
-            return 1;
-        }
-
-        if (zone->stuck) {
-            return 0;
-        }
-
-        (void) usleep(NGX_HTTP_RT_ZONE_PAUSE);
-
-        zone->stuck = (++*tries == NGX_HTTP_RT_ZONE_TRIES);
-        return 1;
-
-    case NGX_HTTP_RT_TOPIC_OK:
-        zone->stuck = 0;
-        return 0;
-
-    default:
-        return 0;
-    }
-}
-
-
-/* the same with a publication of a daemon's journal */
-
-ngx_int_t
-ngx_http_rt_zone_append_from(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_message_t *m, const ngx_http_rt_place_t *place)
-{
-    ngx_int_t                rc;
-    ngx_uint_t               tries;
-    ngx_http_rt_presence_t   p;
-
-    m->time = ngx_http_rt_now();
-    m->epoch = zone->sh->store.epoch;
-
-    tries = 0;
-
-    do {
-        ngx_http_rt_zone_lock(zone);
-
-        rc = ngx_http_rt_topic_append_from(&zone->sh->store, m, &p, place);
-
-        ngx_http_rt_zone_unlock(zone);
-
-    } while (ngx_http_rt_zone_again(zone, rc, &tries));
-
-    if (rc == NGX_HTTP_RT_TOPIC_OK) {
-        ngx_http_rt_bell_ring(zone, &p);
-    }
-
-    return rc;
-}
-
-
-/* subscribers of a topic in all processes, patterns included */
-
-uint64_t
-ngx_http_rt_zone_watchers(ngx_http_rt_zone_t *zone, const u_char *topic,
-    size_t len)
-{
-    uint32_t                 hash;
-    ngx_http_rt_cell_t      *cell;
-    ngx_http_rt_store_t     *store;
-    ngx_http_rt_presence_t   p;
-
-    store = &zone->sh->store;
-    hash = ngx_http_rt_hash(topic, len);
-
-    ngx_http_rt_zone_lock(zone);
-
-    cell = ngx_http_rt_topic_find(store, topic, len, hash);
-
-    ngx_http_rt_topic_presence(store, cell, topic, len, &p);
-
-    ngx_http_rt_zone_unlock(zone);
-
-    return p.subscribers;
 }

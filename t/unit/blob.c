@@ -79,7 +79,7 @@ typedef struct {
     unsigned                of;      /* key */
     uint64_t                number;  /* what its data is made of */
     ngx_http_rt_message_t   m;
-    ngx_http_rt_cell_key_t  key;
+    ngx_http_rt_key_t  key;
 
     int                     rc;
     ngx_http_rt_presence_t  p;
@@ -128,7 +128,7 @@ typedef struct {
     entry_t                 entries[WINDOW];
     topic_t                 topics[TOPICS];
     slot_t                  slots[SLOTS];
-    ngx_http_rt_cell_key_t  keys[KEYS];
+    ngx_http_rt_key_t  keys[KEYS];
     unsigned                first;   /* items */
     unsigned                next;
     uint64_t                tail;
@@ -344,7 +344,7 @@ make_key(op_t *op)
             ngx_http_rt_index_remove(index, cell);
         }
 
-        memset(&ledger.keys[op->of], 0, sizeof(ngx_http_rt_cell_key_t));
+        memset(&ledger.keys[op->of], 0, sizeof(ngx_http_rt_key_t));
         keys++;
         memcpy(ledger.keys[op->of].key, &keys, sizeof(keys));
         ledger.keys[op->of].body[0] = 1;
@@ -658,7 +658,7 @@ adopt_reserve(ledger_t *l, world_t *w, op_t *op, int crashed)
 static unsigned
 adopt_replay(ledger_t *l, op_t *op, int crashed)
 {
-    ngx_http_rt_cell_key_t  *key;
+    ngx_http_rt_key_t  *key;
 
     key = &l->keys[op->of];
 

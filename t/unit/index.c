@@ -50,7 +50,7 @@ typedef struct {
 
 typedef struct {
     int                     there;
-    ngx_http_rt_cell_key_t  key;
+    ngx_http_rt_key_t  key;
     uint64_t                stamp;
 } keyed_t;
 

@@ -82,7 +82,7 @@ typedef struct {
     size_t                  n;
     unsigned                topics[BATCH_MAX];
     ngx_http_rt_message_t   messages[BATCH_MAX];
-    ngx_http_rt_cell_key_t  key;
+    ngx_http_rt_key_t  key;
     ngx_http_rt_place_t     place;
 
     int                     rc;
@@ -122,7 +122,7 @@ typedef struct {
 typedef struct {
     int                     known;
     int                     pending; /* there, but without an answer */
-    ngx_http_rt_cell_key_t  key;
+    ngx_http_rt_key_t  key;
 } keyed_t;
 
 
