@@ -288,13 +288,24 @@ sub switches ($pid) {
 }
 
 
-# until one is refused, or so many
+# until one is refused, or so many; while it waits for that its process serves
+# another connection, if they were close enough for it to be seen
 
-sub fill ($conn, $topic, $most) {
+sub fill ($conn, $topic, $most, $beside = undef) {
     my @acks;
     while (@acks < $most) {
         my $data = @acks . ' ' . 'x' x 10_000;
-        my $r = $conn->ask('POST', "/pub/$topic", [], $data);
+        my ($at, $first) = (now(), 1);
+        $conn->request('POST', "/pub/$topic", [], $data);
+        if ($beside) {
+            $beside->request('GET', '/status');
+            my $close = now() < $at + 0.05;
+            $beside->response;
+            $first = !$close || !@{ $conn->{responses} };
+        }
+        my $r = $conn->response;
+        ok($first, 'others are served meanwhile')
+            if $beside && $r->status != 201;
         return ($r, @acks) if $r->status != 201;
         push @acks, { seq => seq($r->json->{id}), data => $data };
     }
@@ -313,7 +324,8 @@ my $sse = $stop->sse('/sub/p', pid => ($stop->wait_workers)[1]);
 my ($pid, $stopped, $conn) = stop_one($stop, 'p', $large);
 
 my ($publisher) = grep { $_ != $pid } $stop->workers;
-my ($r, @acks) = fill($conn, 'p', 200);
+my $beside = $stop->conn(pid => $publisher);
+my ($r, @acks) = fill($conn, 'p', 200, $beside);
 is($r && $r->status, 503, 'the ring is full up to what it holds');
 cmp_ok(scalar @acks, '>', 50, 'and no earlier');
 like($r->json->{error}, qr/held by another process/, 'which the answer says');

@@ -52,6 +52,12 @@ static const char *ngx_http_rt_publish_line(ngx_http_request_t *r,
     ngx_http_rt_message_t *m);
 static ngx_int_t ngx_http_rt_publish_key(ngx_http_request_t *r,
     ngx_http_rt_publish_ctx_t *ctx, ngx_str_t *body);
+static void ngx_http_rt_publish_done(ngx_http_request_t *r,
+    ngx_http_rt_publish_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_rt_publish_cancel(void *data);
+static void ngx_http_rt_publish_appended(ngx_http_rt_append_t *a);
+static ngx_int_t ngx_http_rt_publish_result(ngx_http_request_t *r,
+    ngx_http_rt_publish_ctx_t *ctx);
 static ngx_int_t ngx_http_rt_publish_append(ngx_http_request_t *r,
     ngx_http_rt_publish_ctx_t *ctx);
 static ngx_int_t ngx_http_rt_publish_created(ngx_http_request_t *r,
@@ -235,6 +241,18 @@ ngx_http_rt_publish_body(ngx_http_request_t *r)
         rc = ngx_http_rt_publish_append(r, ctx);
     }
 
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    ngx_http_rt_publish_done(r, ctx, rc);
+}
+
+
+static void
+ngx_http_rt_publish_done(ngx_http_request_t *r,
+    ngx_http_rt_publish_ctx_t *ctx, ngx_int_t rc)
+{
     if (rc == NGX_OK) {
         rc = ngx_http_rt_publish_created(r, ctx);
 
@@ -597,23 +615,76 @@ ngx_http_rt_publish_key(ngx_http_request_t *r, ngx_http_rt_publish_ctx_t *ctx,
 }
 
 
+/* NGX_AGAIN: the zone will answer later */
+
 static ngx_int_t
 ngx_http_rt_publish_append(ngx_http_request_t *r,
     ngx_http_rt_publish_ctx_t *ctx)
 {
+    ngx_http_cleanup_t      *cln;
+    ngx_http_rt_append_t    *a;
     ngx_http_rt_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
     ctx->key.count = ctx->batch ? ctx->n : 0;
 
-    ctx->append.messages = ctx->messages;
-    ctx->append.n = ctx->n;
-    ctx->append.key = ctx->keyed ? &ctx->key : NULL;
+    a = &ctx->append;
 
-    switch (ngx_http_rt_zone_append_now(rlcf->publish_zone->data,
-                                        &ctx->append))
-    {
+    a->messages = ctx->messages;
+    a->n = ctx->n;
+    a->key = ctx->keyed ? &ctx->key : NULL;
+    a->handler = ngx_http_rt_publish_appended;
+    a->data = r;
+
+    if (ngx_http_rt_zone_append(rlcf->publish_zone->data, a) == NGX_OK) {
+        return ngx_http_rt_publish_result(r, ctx);
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        ngx_http_rt_zone_cancel(a);
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_rt_publish_cancel;
+    cln->data = a;
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_rt_publish_cancel(void *data)
+{
+    ngx_http_rt_zone_cancel(data);
+}
+
+
+static void
+ngx_http_rt_publish_appended(ngx_http_rt_append_t *a)
+{
+    ngx_connection_t           *c;
+    ngx_http_request_t         *r;
+    ngx_http_rt_publish_ctx_t  *ctx;
+
+    r = a->data;
+    c = r->connection;
+    ctx = ngx_http_rt_ctx(r)->publish;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_rt_publish_done(r, ctx, ngx_http_rt_publish_result(r, ctx));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_rt_publish_result(ngx_http_request_t *r,
+    ngx_http_rt_publish_ctx_t *ctx)
+{
+    switch (ctx->append.rc) {
 
     case NGX_HTTP_RT_TOPIC_OK:
         ctx->key.first = ctx->messages[0].seq;

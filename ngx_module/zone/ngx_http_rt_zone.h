@@ -254,9 +254,9 @@ uint64_t ngx_http_rt_zone_seek(ngx_http_rt_zone_t *zone, uint64_t seq,
 int ngx_http_rt_zone_scan(ngx_http_rt_zone_t *zone, uint64_t *pos,
     uint64_t end, ngx_http_rt_record_t *rec);
 
-/* the same for the one walk of the process, also of one without subscribers: */
-/* zone->control() gets each control record on the way, once, and CONTROL_LOST */
-/* if LAPPED */
+/* the same for the one walk of the process, with subscribers or without; */
+/* zone->control() gets each control record on the way, once, and if LAPPED */
+/* CONTROL_LOST */
 int ngx_http_rt_zone_walk(ngx_http_rt_zone_t *zone, uint64_t *pos,
     uint64_t end, ngx_http_rt_record_t *rec);
 
