@@ -28,7 +28,7 @@ ngx_http_rt_audience_get(ngx_http_rt_zone_t *zone, ngx_str_t *name,
     ngx_http_rt_audience_t   *a, **bucket;
 
     head = wild ? ngx_http_rt_pattern_head(name->data, name->len) : name->len;
-    hash = ngx_http_rt_hash(name->data, head);
+    hash = ngx_http_rt_zone_hash(zone, name->data, head);
 
     if (zone->naudiences >= zone->nbuckets
         && ngx_http_rt_audience_grow(zone) != NGX_OK)
@@ -120,7 +120,7 @@ ngx_http_rt_audience_matches(ngx_http_rt_zone_t *zone, u_char *topic,
             continue;
         }
 
-        hash = ngx_http_rt_hash(topic, i);
+        hash = ngx_http_rt_zone_hash(zone, topic, i);
 
         for (a = zone->buckets[hash & (zone->nbuckets - 1)]; a; a = a->next) {
             if (a->hash == hash && a->wild

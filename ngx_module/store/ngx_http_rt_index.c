@@ -1,56 +1,38 @@
 /*
- * Cells, buckets, order lists and presences of the index; its header has the
- * rules.  Cells are named by number, and number 0 is nobody.
+ * Cells, the hash table, order lists, and which cell goes when none is free;
+ * the header has the rules.  Cells are named by number, and 0 is none.
  */
 
-#include <string.h>
-
-#include "ngx_http_rt_index.h"
-#include "ngx_http_rt_pattern.h"
+#include "ngx_http_rt_index_private.h"
 #include "ngx_http_rt_point.h"
-
-
-#define NGX_HTTP_RT_SLOT(p)   ((p) >> 24)
-#define NGX_HTTP_RT_COUNT(p)  ((p) & NGX_HTTP_RT_PRESENCE_MAX)
 
 
 _Static_assert(sizeof(ngx_http_rt_cell_t) == NGX_HTTP_RT_CELL_SIZE,
                "a cell has its size");
 
 
-static ngx_http_rt_cell_t *ngx_http_rt_index_alloc(ngx_http_rt_index_t *index,
-    unsigned kind);
-static void ngx_http_rt_index_free(ngx_http_rt_index_t *index,
+static ngx_http_rt_cell_t *ngx_http_rt_index_find_pattern(
+    ngx_http_rt_index_t *index, const u_char *name, size_t len);
+static ngx_http_rt_cell_t *ngx_http_rt_index_lookup(
+    ngx_http_rt_index_t *index, unsigned kind, uint32_t hash,
+    const u_char *name, size_t len);
+static void ngx_http_rt_index_add_pattern(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell, const u_char *name, size_t len);
+static void ngx_http_rt_index_remember(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
+static void ngx_http_rt_index_unhang(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell);
+static ngx_http_rt_cell_t *ngx_http_rt_index_victim(
+    ngx_http_rt_index_t *index, unsigned kind);
 static void ngx_http_rt_index_hang(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
-static void ngx_http_rt_index_list(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell);
-static void ngx_http_rt_index_unlist(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell);
+static ngx_http_rt_index_list_t *ngx_http_rt_index_list_of(
+    ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell);
 static void ngx_http_rt_index_forget(uint64_t *forgotten, uint32_t hash,
     uint64_t seq);
 static size_t ngx_http_rt_index_segment(const u_char *name, size_t len);
 static int ngx_http_rt_index_named(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell, const u_char *name, size_t len);
-static ngx_http_rt_cell_t *ngx_http_rt_index_next_crowd(
-    ngx_http_rt_index_t *index, ngx_http_rt_cell_t *in);
-static uint32_t *ngx_http_rt_index_presences(ngx_http_rt_cell_t *in);
-static uint32_t *ngx_http_rt_index_slot(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell, unsigned slot, ngx_http_rt_cell_t **in);
-static void ngx_http_rt_index_vacate(ngx_http_rt_cell_t *in, uint32_t *p);
-static void ngx_http_rt_index_dedup(ngx_http_rt_cell_t *in);
-static int ngx_http_rt_index_vacant(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell);
-static void ngx_http_rt_index_settle(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell);
-
-
-#define ngx_http_rt_index_cell(index, n)                                      \
-    ((n) ? &(index)->cells[n] : NULL)
-
-#define ngx_http_rt_index_list_of(index, cell)                                \
-    ((cell)->kind == NGX_HTTP_RT_CELL_KEY ? &(index)->keys : &(index)->idle)
 
 
 /* base is zeroed memory, aligned to a cell */
@@ -79,100 +61,24 @@ ngx_http_rt_index_init(ngx_http_rt_index_t *index, u_char *base, size_t size)
         return -1;
     }
 
+    index->most_readers = index->ncells / NGX_HTTP_RT_SHARE_READERS;
+    index->least_keys = index->ncells / NGX_HTTP_RT_SHARE_KEYS;
+
     ngx_http_rt_index_repair(index);
 
     return 0;
 }
 
 
-/*
- * Derives everything anew from what hangs in the hash table.  The order of the
- * lists is lost: keys and idle topics go in the order of their cells.
- */
-
-void
-ngx_http_rt_index_repair(ngx_http_rt_index_t *index)
+uint32_t
+ngx_http_rt_index_hash(const ngx_http_rt_index_t *index, const u_char *name,
+    size_t len)
 {
-    uint32_t             i, n;
-    ngx_http_rt_cell_t  *cell, *more;
+    uint64_t  hash;
 
-    index->mark++;
-    index->free = 0;
-    index->nfree = 0;
-    index->topics = 0;
-    index->patterns = 0;
-    memset(&index->idle, 0, sizeof(ngx_http_rt_index_list_t));
-    memset(&index->keys, 0, sizeof(ngx_http_rt_index_list_t));
+    hash = ngx_http_rt_siphash(&index->seed, name, len);
 
-    for (i = 0; i <= index->mask; i++) {
-
-        for (n = index->buckets[i]; n; n = cell->next) {
-            cell = &index->cells[n];
-            cell->mark = index->mark;
-            cell->listed = 0;
-
-            if (cell->kind == NGX_HTTP_RT_CELL_KEY) {
-                continue;
-            }
-
-            if (cell->rest) {
-                index->cells[cell->rest].mark = index->mark;
-            }
-
-            for (more = cell;
-                 more;
-                 more = ngx_http_rt_index_next_crowd(index, more))
-            {
-                more->mark = index->mark;
-            }
-
-            if (cell->kind == NGX_HTTP_RT_CELL_TOPIC) {
-                index->topics++;
-
-            } else {
-                index->patterns++;
-            }
-        }
-    }
-
-    for (i = index->ncells - 1; i; i--) {
-        cell = &index->cells[i];
-
-        if (cell->mark != index->mark) {
-            ngx_http_rt_index_free(index, cell);
-        }
-    }
-
-    for (i = 1; i < index->ncells; i++) {
-        cell = &index->cells[i];
-
-        if (cell->kind == NGX_HTTP_RT_CELL_KEY) {
-            ngx_http_rt_index_list(index, cell);
-
-        } else if (cell->kind == NGX_HTTP_RT_CELL_TOPIC
-                   || cell->kind == NGX_HTTP_RT_CELL_PATTERN)
-        {
-            for (more = cell;
-                 more;
-                 more = ngx_http_rt_index_next_crowd(index, more))
-            {
-                ngx_http_rt_index_dedup(more);
-            }
-
-            if (!ngx_http_rt_index_vacant(index, cell)) {
-                continue;
-            }
-
-            /* a topic stays: a message of it may not be linked yet */
-
-            if (cell->kind == NGX_HTTP_RT_CELL_PATTERN) {
-                ngx_http_rt_index_remove(index, cell);
-
-            } else {
-                ngx_http_rt_index_list(index, cell);
-            }
-        }
-    }
+    return (uint32_t) (hash ^ hash >> 32);
 }
 
 
@@ -181,7 +87,7 @@ ngx_http_rt_index_prefetch(ngx_http_rt_index_t *index, uint32_t hash)
 {
     ngx_http_rt_cell_t  *cell;
 
-    cell = &index->cells[index->buckets[hash & index->mask]];
+    cell = index->cells + index->buckets[hash & index->mask];
 
     __builtin_prefetch(cell);
     __builtin_prefetch(cell->presence);
@@ -193,12 +99,58 @@ ngx_http_rt_cell_t *
 ngx_http_rt_index_find(ngx_http_rt_index_t *index, unsigned kind,
     uint32_t hash, const u_char *name, size_t len)
 {
-    uint32_t             n;
+    if (kind == NGX_HTTP_RT_CELL_PATTERN) {
+        return ngx_http_rt_index_find_pattern(index, name, len);
+    }
+
+    return ngx_http_rt_index_lookup(index, kind, hash, name, len);
+}
+
+
+/* its shape may have found a place since, so it is also looked for elsewhere */
+
+static ngx_http_rt_cell_t *
+ngx_http_rt_index_find_pattern(ngx_http_rt_index_t *index, const u_char *name,
+    size_t len)
+{
+    unsigned             shape;
+    uint32_t             hash;
     ngx_http_rt_cell_t  *cell;
 
-    for (n = index->buckets[hash & index->mask]; n; n = cell->next) {
-        cell = &index->cells[n];
+    shape = ngx_http_rt_shapes_find(&index->shapes, name, len);
 
+    if (shape != NGX_HTTP_RT_SHAPE_NONE) {
+        hash = ngx_http_rt_shape_hash_pattern(&index->shapes, shape,
+                                              &index->seed, name, len);
+
+        cell = ngx_http_rt_index_lookup(index, NGX_HTTP_RT_CELL_PATTERN, hash,
+                                        name, len);
+
+        if (cell || index->shapeless.oldest == 0) {
+            return cell;
+        }
+    }
+
+    return ngx_http_rt_index_lookup(index, NGX_HTTP_RT_CELL_PATTERN,
+                                    ngx_http_rt_index_hash(index, name, len),
+                                    name, len);
+}
+
+
+static ngx_http_rt_cell_t *
+ngx_http_rt_index_lookup(ngx_http_rt_index_t *index, unsigned kind,
+    uint32_t hash, const u_char *name, size_t len)
+{
+    uint32_t             steps;
+    ngx_http_rt_cell_t  *cell;
+
+    steps = 0;
+
+    for (cell = ngx_http_rt_index_at(index,
+                                     index->buckets[hash & index->mask]);
+         cell;
+         cell = ngx_http_rt_index_next(index, cell, &steps))
+    {
         if (cell->hash == hash && cell->kind == kind
             && ngx_http_rt_index_named(index, cell, name, len))
         {
@@ -210,12 +162,34 @@ ngx_http_rt_index_find(ngx_http_rt_index_t *index, unsigned kind,
 }
 
 
+int
+ngx_http_rt_index_room(const ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell, size_t len)
+{
+    uint32_t  n;
+
+    if (cell && ngx_http_rt_index_held(cell)) {
+        return 1;
+    }
+
+    n = 1 + (len > NGX_HTTP_RT_CELL_NAME);
+
+    return index->nreaders + n <= index->most_readers;
+}
+
+
 ngx_http_rt_cell_t *
 ngx_http_rt_index_add(ngx_http_rt_index_t *index, unsigned kind,
     uint32_t hash, const u_char *name, size_t len)
 {
     size_t               n;
     ngx_http_rt_cell_t  *cell, *rest;
+
+    if (kind == NGX_HTTP_RT_CELL_PATTERN
+        && !ngx_http_rt_index_room(index, NULL, len))
+    {
+        return NULL;
+    }
 
     cell = ngx_http_rt_index_alloc(index, kind);
     if (cell == NULL) {
@@ -239,57 +213,65 @@ ngx_http_rt_index_add(ngx_http_rt_index_t *index, unsigned kind,
     cell->name_len = len;
     cell->hash = hash;
 
-    if (kind == NGX_HTTP_RT_CELL_TOPIC) {
-        cell->id = ++index->ids;
-        cell->topic.floor = ngx_http_rt_index_forgotten(index, hash);
-        index->topics++;
-
-    } else {
-        index->patterns++;
+    if (kind == NGX_HTTP_RT_CELL_PATTERN) {
+        ngx_http_rt_index_add_pattern(index, cell, name, len);
+        return cell;
     }
+
+    cell->id = ++index->ids;
+    cell->topic.floor = ngx_http_rt_index_forgotten(index, hash);
+    index->topics++;
+
+    ngx_http_rt_index_hang(index, cell);
+    ngx_http_rt_index_list(index, cell);
+
+    return cell;
+}
+
+
+static void
+ngx_http_rt_index_add_pattern(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell, const u_char *name, size_t len)
+{
+    cell->shape = ngx_http_rt_shapes_get(&index->shapes, name, len);
+
+    cell->hash = (cell->shape == NGX_HTTP_RT_SHAPE_NONE)
+                 ? ngx_http_rt_index_hash(index, name, len)
+                 : ngx_http_rt_shape_hash_pattern(&index->shapes, cell->shape,
+                                                  &index->seed, name, len);
+
+    index->patterns++;
+    index->nreaders += 1 + (cell->rest != 0);
 
     ngx_http_rt_index_hang(index, cell);
 
-    if (kind == NGX_HTTP_RT_CELL_TOPIC) {
+    if (cell->shape == NGX_HTTP_RT_SHAPE_NONE) {
         ngx_http_rt_index_list(index, cell);
     }
-
-    return cell;
 }
 
 
 void
 ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
-    size_t               len;
-    u_char               name[NGX_HTTP_RT_TOPIC_MAX];
-    uint32_t             n, hash, *p;
-    ngx_http_rt_cell_t  *more;
+    uint32_t             steps;
+    ngx_http_rt_cell_t  *more, *next;
 
-    n = ngx_http_rt_index_number(index, cell);
+    if (ngx_http_rt_index_held(cell)) {
+        index->nreaders -= ngx_http_rt_index_weight(index, cell);
+    }
 
     if (cell->kind == NGX_HTTP_RT_CELL_TOPIC) {
-        len = ngx_http_rt_index_name(index, cell, name);
-        hash = ngx_http_rt_hash(name, ngx_http_rt_index_segment(name, len));
-
-        ngx_http_rt_index_forget(index->forgotten, cell->hash,
-                                 cell->topic.seq);
-        ngx_http_rt_index_forget(index->forgotten_below, hash,
-                                 cell->topic.seq);
+        ngx_http_rt_index_remember(index, cell);
         index->topics--;
 
     } else if (cell->kind == NGX_HTTP_RT_CELL_PATTERN) {
         index->patterns--;
     }
 
-    for (p = &index->buckets[cell->hash & index->mask];
-         *p != n;
-         p = &index->cells[*p].next)
-    { /* void */ }
-
     ngx_http_rt_point("unhang");
 
-    __atomic_store_n(p, cell->next, __ATOMIC_RELEASE);
+    ngx_http_rt_index_unhang(index, cell);
 
     ngx_http_rt_point("unhung");
 
@@ -297,20 +279,74 @@ ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 
     ngx_http_rt_point("unlisted");
 
+    if (cell->kind == NGX_HTTP_RT_CELL_PATTERN
+        && cell->shape < NGX_HTTP_RT_SHAPES)
+    {
+        ngx_http_rt_shapes_put(&index->shapes, cell->shape);
+    }
+
     if (cell->kind != NGX_HTTP_RT_CELL_KEY) {
 
-        while (cell->crowd) {
-            more = &index->cells[cell->crowd];
-            cell->crowd = more->next;
+        steps = 0;
+
+        for (more = ngx_http_rt_index_next_crowd(index, cell, &steps);
+             more;
+             more = next)
+        {
+            next = ngx_http_rt_index_next_crowd(index, more, &steps);
             ngx_http_rt_index_free(index, more);
         }
 
-        if (cell->rest) {
-            ngx_http_rt_index_free(index, &index->cells[cell->rest]);
+        more = ngx_http_rt_index_at(index, cell->rest);
+
+        if (more) {
+            ngx_http_rt_index_free(index, more);
         }
     }
 
     ngx_http_rt_index_free(index, cell);
+}
+
+
+/* of a topic that is given up, its last seq */
+
+static void
+ngx_http_rt_index_remember(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell)
+{
+    size_t    len;
+    u_char    name[NGX_HTTP_RT_TOPIC_MAX];
+    uint32_t  hash;
+
+    len = ngx_http_rt_index_name(index, cell, name);
+    hash = ngx_http_rt_index_hash(index, name,
+                                  ngx_http_rt_index_segment(name, len));
+
+    ngx_http_rt_index_forget(index->forgotten, cell->hash, cell->topic.seq);
+    ngx_http_rt_index_forget(index->forgotten_below, hash, cell->topic.seq);
+}
+
+
+static void
+ngx_http_rt_index_unhang(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
+{
+    uint32_t             n, steps, *p;
+    ngx_http_rt_cell_t  *before;
+
+    n = ngx_http_rt_index_number(index, cell);
+    p = &index->buckets[cell->hash & index->mask];
+    steps = 0;
+
+    for (before = ngx_http_rt_index_at(index, *p);
+         before && before != cell;
+         before = ngx_http_rt_index_next(index, before, &steps))
+    {
+        p = &before->next;
+    }
+
+    if (*p == n) {
+        __atomic_store_n(p, cell->next, __ATOMIC_RELEASE);
+    }
 }
 
 
@@ -319,7 +355,7 @@ ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 void
 ngx_http_rt_index_touch(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
-    if (cell->listed && cell->newer) {
+    if (cell->kind == NGX_HTTP_RT_CELL_TOPIC && cell->listed && cell->newer) {
         ngx_http_rt_index_unlist(index, cell);
         ngx_http_rt_index_list(index, cell);
     }
@@ -347,7 +383,7 @@ ngx_http_rt_index_forgotten_match(ngx_http_rt_index_t *index,
     n = ngx_http_rt_index_segment(pattern, len);
 
     if (ngx_http_rt_pattern_head(pattern, len) >= n) {
-        i = ngx_http_rt_hash(pattern, n) % NGX_HTTP_RT_FORGOTTEN;
+        i = ngx_http_rt_index_hash(index, pattern, n) % NGX_HTTP_RT_FORGOTTEN;
         return index->forgotten_below[i];
     }
 
@@ -391,12 +427,15 @@ size_t
 ngx_http_rt_index_name(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell,
     u_char *name)
 {
-    size_t  n;
+    size_t               n;
+    ngx_http_rt_cell_t  *rest;
 
     n = cell->name_len;
 
     if (n > NGX_HTTP_RT_CELL_NAME) {
-        memcpy(name + NGX_HTTP_RT_CELL_NAME, index->cells[cell->rest].text,
+        rest = ngx_http_rt_index_at(index, cell->rest);
+
+        memcpy(name + NGX_HTTP_RT_CELL_NAME, (rest ? rest : cell)->text,
                n - NGX_HTTP_RT_CELL_NAME);
         n = NGX_HTTP_RT_CELL_NAME;
     }
@@ -432,14 +471,18 @@ ngx_http_rt_index_of_topic(ngx_http_rt_index_t *index, uint32_t number,
 ngx_http_rt_cell_t *
 ngx_http_rt_index_find_key(ngx_http_rt_index_t *index, const u_char *key)
 {
-    uint32_t             n, hash;
+    uint32_t             hash, steps;
     ngx_http_rt_cell_t  *cell;
 
     memcpy(&hash, key, sizeof(uint32_t));
 
-    for (n = index->buckets[hash & index->mask]; n; n = cell->next) {
-        cell = &index->cells[n];
+    steps = 0;
 
+    for (cell = ngx_http_rt_index_at(index,
+                                     index->buckets[hash & index->mask]);
+         cell;
+         cell = ngx_http_rt_index_next(index, cell, &steps))
+    {
         if (cell->hash == hash && cell->kind == NGX_HTTP_RT_CELL_KEY
             && memcmp(cell->key.key, key, sizeof(cell->key.key)) == 0)
         {
@@ -460,8 +503,10 @@ ngx_http_rt_index_add_key(ngx_http_rt_index_t *index,
     int                  i;
     ngx_http_rt_cell_t  *cell;
 
+    index->expired = expired;
+
     for (i = 0; i < 2; i++) {
-        cell = ngx_http_rt_index_cell(index, index->keys.oldest);
+        cell = ngx_http_rt_index_at(index, index->keys.oldest);
 
         if (cell && cell->key.time < expired) {
             ngx_http_rt_index_remove(index, cell);
@@ -483,199 +528,33 @@ ngx_http_rt_index_add_key(ngx_http_rt_index_t *index,
 }
 
 
-int
-ngx_http_rt_index_enter(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell,
-    unsigned slot)
-{
-    uint32_t            *p;
-    ngx_http_rt_cell_t  *in, *last;
-
-    p = ngx_http_rt_index_slot(index, cell, slot, &in);
-
-    if (p) {
-        if (NGX_HTTP_RT_COUNT(*p) == NGX_HTTP_RT_PRESENCE_MAX) {
-            return -1;
-        }
-
-        (*p)++;
-        return 0;
-    }
-
-    for (in = cell, last = cell;
-         in;
-         last = in, in = ngx_http_rt_index_next_crowd(index, in))
-    {
-        if (in->npresence < (in == cell ? NGX_HTTP_RT_CELL_PRESENCES
-                                        : NGX_HTTP_RT_CELL_CROWD))
-        {
-            break;
-        }
-    }
-
-    if (in == NULL) {
-        in = ngx_http_rt_index_alloc(index, NGX_HTTP_RT_CELL_CROWDED);
-        if (in == NULL) {
-            return -1;
-        }
-
-        *(last == cell ? &last->crowd : &last->next) =
-                                        ngx_http_rt_index_number(index, in);
-    }
-
-    p = ngx_http_rt_index_presences(in);
-    p[in->npresence] = (uint32_t) slot << 24 | 1;
-    __atomic_store_n(&in->npresence, in->npresence + 1, __ATOMIC_RELEASE);
-
-    if (cell->listed) {
-        ngx_http_rt_index_unlist(index, cell);
-    }
-
-    return 0;
-}
-
-
-void
-ngx_http_rt_index_leave(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell,
-    unsigned slot)
-{
-    uint32_t            *p;
-    ngx_http_rt_cell_t  *in;
-
-    p = ngx_http_rt_index_slot(index, cell, slot, &in);
-
-    if (p == NULL) {
-        return;
-    }
-
-    if (NGX_HTTP_RT_COUNT(*p) > 1) {
-        (*p)--;
-        return;
-    }
-
-    ngx_http_rt_index_vacate(in, p);
-    ngx_http_rt_index_settle(index, cell);
-}
-
-
-/* adds the cell's slots and subscribers to p */
-
-void
-ngx_http_rt_index_presence(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell, ngx_http_rt_presence_t *p)
-{
-    uint32_t             i, *presence;
-    unsigned             slot;
-    ngx_http_rt_cell_t  *in;
-
-    for (in = cell; in; in = ngx_http_rt_index_next_crowd(index, in)) {
-        presence = ngx_http_rt_index_presences(in);
-
-        for (i = 0; i < in->npresence; i++) {
-            slot = NGX_HTTP_RT_SLOT(presence[i]);
-            p->slots[slot / 64] |= (uint64_t) 1 << slot % 64;
-            p->subscribers += NGX_HTTP_RT_COUNT(presence[i]);
-        }
-    }
-}
-
-
-/* the same for all patterns that match the topic, found by their heads */
-
-void
-ngx_http_rt_index_patterns(ngx_http_rt_index_t *index, const u_char *topic,
-    size_t len, ngx_http_rt_presence_t *p)
-{
-    size_t               i, n;
-    u_char               name[255];
-    uint32_t             hash, number;
-    ngx_http_rt_cell_t  *cell;
-
-    if (index->patterns == 0) {
-        return;
-    }
-
-    for (i = 0; i < len; i++) {
-
-        if (i && topic[i] != '/') {
-            continue;
-        }
-
-        hash = ngx_http_rt_hash(topic, i);
-
-        for (number = index->buckets[hash & index->mask];
-             number;
-             number = cell->next)
-        {
-            cell = &index->cells[number];
-
-            if (cell->hash != hash
-                || cell->kind != NGX_HTTP_RT_CELL_PATTERN)
-            {
-                continue;
-            }
-
-            n = ngx_http_rt_index_name(index, cell, name);
-
-            if (ngx_http_rt_pattern_head(name, n) == i
-                && ngx_http_rt_pattern_match(name, n, topic, len))
-            {
-                ngx_http_rt_index_presence(index, cell, p);
-            }
-        }
-    }
-}
-
-
-/*
- * Takes a slot's presences out of n cells beginning with "from"; returns where
- * to go on, or 0 at the end.
- */
-
-uint32_t
-ngx_http_rt_index_sweep(ngx_http_rt_index_t *index, unsigned slot,
-    uint32_t from, uint32_t n)
-{
-    uint32_t            *p;
-    ngx_http_rt_cell_t  *cell, *in;
-
-    for ( /* void */ ; n && from < index->ncells; n--, from++) {
-        cell = &index->cells[from];
-
-        if (cell->kind != NGX_HTTP_RT_CELL_TOPIC
-            && cell->kind != NGX_HTTP_RT_CELL_PATTERN)
-        {
-            continue;
-        }
-
-        p = ngx_http_rt_index_slot(index, cell, slot, &in);
-
-        if (p) {
-            ngx_http_rt_index_vacate(in, p);
-            ngx_http_rt_index_settle(index, cell);
-        }
-    }
-
-    return (from < index->ncells) ? from : 0;
-}
-
-
-static ngx_http_rt_cell_t *
+ngx_http_rt_cell_t *
 ngx_http_rt_index_alloc(ngx_http_rt_index_t *index, unsigned kind)
 {
-    uint32_t             n;
     ngx_http_rt_cell_t  *cell;
 
     if (index->free == 0) {
-        n = index->keys.oldest ? index->keys.oldest : index->idle.oldest;
+        cell = ngx_http_rt_index_victim(index, kind);
 
-        if (n == 0) {
+        if (cell == NULL) {
             return NULL;
         }
 
-        ngx_http_rt_index_remove(index, &index->cells[n]);
+        if (cell->kind == NGX_HTTP_RT_CELL_TOPIC) {
+            index->topics_evicted++;
+
+        } else if (cell->key.time >= index->expired) {
+            index->keys_evicted++;
+        }
+
+        ngx_http_rt_index_remove(index, cell);
     }
 
-    cell = &index->cells[index->free];
+    cell = ngx_http_rt_index_at(index, index->free);
+    if (cell == NULL) {
+        return NULL;
+    }
+
     index->free = cell->next;
 
     ngx_http_rt_point("taken");
@@ -689,7 +568,31 @@ ngx_http_rt_index_alloc(ngx_http_rt_index_t *index, unsigned kind)
 }
 
 
-static void
+/* a key that has its share, or is more than the share of keys, or a topic */
+
+static ngx_http_rt_cell_t *
+ngx_http_rt_index_victim(ngx_http_rt_index_t *index, unsigned kind)
+{
+    uint32_t             most;
+    ngx_http_rt_cell_t  *key, *topic;
+
+    key = ngx_http_rt_index_at(index, index->keys.oldest);
+    topic = ngx_http_rt_index_at(index, index->idle.oldest);
+
+    most = index->least_keys - (kind == NGX_HTTP_RT_CELL_KEY
+                                && index->least_keys != 0);
+
+    if (key && (index->nkeys > most || topic == NULL
+                || key->key.time < index->expired))
+    {
+        return key;
+    }
+
+    return topic;
+}
+
+
+void
 ngx_http_rt_index_free(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
     cell->id = 0;
@@ -719,33 +622,51 @@ ngx_http_rt_index_hang(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 }
 
 
-static void
+static ngx_http_rt_index_list_t *
+ngx_http_rt_index_list_of(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell)
+{
+    switch (cell->kind) {
+
+    case NGX_HTTP_RT_CELL_KEY:
+        return &index->keys;
+
+    case NGX_HTTP_RT_CELL_PATTERN:
+        return &index->shapeless;
+
+    default:
+        return &index->idle;
+    }
+}
+
+
+void
 ngx_http_rt_index_list(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
     uint32_t                   n;
+    ngx_http_rt_cell_t        *newest;
     ngx_http_rt_index_list_t  *list;
 
     n = ngx_http_rt_index_number(index, cell);
     list = ngx_http_rt_index_list_of(index, cell);
+    newest = ngx_http_rt_index_at(index, list->newest);
 
     cell->listed = 1;
     cell->newer = 0;
     cell->older = list->newest;
 
-    if (list->newest) {
-        index->cells[list->newest].newer = n;
-
-    } else {
-        list->oldest = n;
-    }
+    *(newest ? &newest->newer : &list->oldest) = n;
 
     list->newest = n;
+
+    index->nkeys += (cell->kind == NGX_HTTP_RT_CELL_KEY);
 }
 
 
-static void
+void
 ngx_http_rt_index_unlist(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
+    ngx_http_rt_cell_t        *older, *newer;
     ngx_http_rt_index_list_t  *list;
 
     if (!cell->listed) {
@@ -753,12 +674,15 @@ ngx_http_rt_index_unlist(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
     }
 
     list = ngx_http_rt_index_list_of(index, cell);
+    older = ngx_http_rt_index_at(index, cell->older);
+    newer = ngx_http_rt_index_at(index, cell->newer);
 
-    *(cell->older ? &index->cells[cell->older].newer : &list->oldest) =
-                                                                 cell->newer;
-    *(cell->newer ? &index->cells[cell->newer].older : &list->newest) =
-                                                                 cell->older;
+    *(older ? &older->newer : &list->oldest) = cell->newer;
+    *(newer ? &newer->older : &list->newest) = cell->older;
+
     cell->listed = 0;
+
+    index->nkeys -= (cell->kind == NGX_HTTP_RT_CELL_KEY);
 }
 
 
@@ -766,7 +690,8 @@ static int
 ngx_http_rt_index_named(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell,
     const u_char *name, size_t len)
 {
-    size_t  n;
+    size_t               n;
+    ngx_http_rt_cell_t  *rest;
 
     if (cell->name_len != len) {
         return 0;
@@ -774,109 +699,17 @@ ngx_http_rt_index_named(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell,
 
     n = (len < NGX_HTTP_RT_CELL_NAME) ? len : NGX_HTTP_RT_CELL_NAME;
 
-    return memcmp(cell->name, name, n) == 0
-           && memcmp(index->cells[cell->rest].text, name + n, len - n) == 0;
-}
-
-
-/* the cells that hold a topic's presences: its own, then the crowded ones */
-
-static ngx_http_rt_cell_t *
-ngx_http_rt_index_next_crowd(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *in)
-{
-    uint32_t  n;
-
-    n = (in->kind == NGX_HTTP_RT_CELL_CROWDED) ? in->next : in->crowd;
-
-    return n ? &index->cells[n] : NULL;
-}
-
-
-static uint32_t *
-ngx_http_rt_index_presences(ngx_http_rt_cell_t *in)
-{
-    return (in->kind == NGX_HTTP_RT_CELL_CROWDED) ? in->crowded
-                                                  : in->presence;
-}
-
-
-/* the slot's presence and the cell that holds it, or NULL */
-
-static uint32_t *
-ngx_http_rt_index_slot(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell,
-    unsigned slot, ngx_http_rt_cell_t **in)
-{
-    uint32_t  i, *p;
-
-    for (*in = cell; *in; *in = ngx_http_rt_index_next_crowd(index, *in)) {
-        p = ngx_http_rt_index_presences(*in);
-
-        for (i = 0; i < (*in)->npresence; i++) {
-            if (NGX_HTTP_RT_SLOT(p[i]) == slot) {
-                return &p[i];
-            }
-        }
+    if (memcmp(cell->name, name, n) != 0) {
+        return 0;
     }
 
-    return NULL;
-}
-
-
-static void
-ngx_http_rt_index_vacate(ngx_http_rt_cell_t *in, uint32_t *p)
-{
-    *p = ngx_http_rt_index_presences(in)[in->npresence - 1];
-
-    __atomic_store_n(&in->npresence, in->npresence - 1, __ATOMIC_RELEASE);
-}
-
-
-/* a death in the middle of vacate() leaves the last presence twice */
-
-static void
-ngx_http_rt_index_dedup(ngx_http_rt_cell_t *in)
-{
-    uint32_t  i, *p;
-
-    p = ngx_http_rt_index_presences(in);
-
-    for (i = 0; i + 1 < in->npresence; i++) {
-        if (NGX_HTTP_RT_SLOT(p[i]) == NGX_HTTP_RT_SLOT(p[in->npresence - 1])) {
-            in->npresence--;
-        }
-    }
-}
-
-
-static int
-ngx_http_rt_index_vacant(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
-{
-    ngx_http_rt_cell_t  *in;
-
-    for (in = cell; in; in = ngx_http_rt_index_next_crowd(index, in)) {
-        if (in->npresence) {
-            return 0;
-        }
+    if (len == n) {
+        return 1;
     }
 
-    return 1;
+    rest = ngx_http_rt_index_at(index, cell->rest);
+
+    return rest && memcmp(rest->text, name + n, len - n) == 0;
 }
 
 
-/* a topic or pattern that may have lost its last subscriber */
-
-static void
-ngx_http_rt_index_settle(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
-{
-    if (!ngx_http_rt_index_vacant(index, cell)) {
-        return;
-    }
-
-    if (cell->kind == NGX_HTTP_RT_CELL_PATTERN || cell->topic.seq == 0) {
-        ngx_http_rt_index_remove(index, cell);
-
-    } else if (!cell->listed) {
-        ngx_http_rt_index_list(index, cell);
-    }
-}

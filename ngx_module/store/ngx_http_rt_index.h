@@ -13,16 +13,35 @@
  * is hung there and taken out by one store each, and repair() derives all the
  * rest (free list, order lists, counts) from it anew.
  *
- * When no cell is free, the oldest idempotency key goes first, then the topic
- * without subscribers that has been idle longest.  A topic with subscribers is
- * never given up.
+ * Cells are shared out, so that no kind can push out another one:
+ *
+ *     readers     patterns, topics with subscribers, and what they need: at
+ *                 most half of the cells; who comes then is refused
+ *     keys        an eighth is theirs as long as they are young
+ *     topics      what is left, at least three eighths
+ *
+ * A kind may have more as long as nobody else wants it.  When no cell is free,
+ * a key goes if keys have more than their share or the oldest is expired, else
+ * the topic without subscribers that has been idle longest.  A new key takes
+ * the place of the oldest key when keys have their share.  What goes before its
+ * time is counted.
+ *
+ * A pattern is found by its shape; see ngx_http_rt_shape.h.  Of those without
+ * one only the slots are known in one place: these are rung for each message,
+ * and the number of subscribers of a topic includes the first
+ * NGX_HTTP_RT_SHAPELESS of them that match.
+ *
+ * Links are checked where they are followed.  One that leads nowhere, or round
+ * and round, sets "damaged"; then a repair has to follow.
  */
 
 #ifndef _NGX_HTTP_RT_INDEX_H_INCLUDED_
 #define _NGX_HTTP_RT_INDEX_H_INCLUDED_
 
 
+#include "ngx_http_rt_hash.h"
 #include "ngx_http_rt_record.h"
+#include "ngx_http_rt_shape.h"
 
 
 #define NGX_HTTP_RT_CELL_SIZE      256
@@ -37,9 +56,17 @@
 /* hash of their first segments */
 #define NGX_HTTP_RT_FORGOTTEN      1024
 
+/* the shares, in parts of the cells: an attacker's subscribers leave half of */
+/* the index, and 600 keys a second fit into an eighth of 1m for one second */
+#define NGX_HTTP_RT_SHARE_READERS  2
+#define NGX_HTTP_RT_SHARE_KEYS     8
+
+/* patterns without a shape that are compared with each topic: some us */
+#define NGX_HTTP_RT_SHAPELESS      16
+
 #define NGX_HTTP_RT_CELL_FREE      0
 #define NGX_HTTP_RT_CELL_TOPIC     1
-#define NGX_HTTP_RT_CELL_PATTERN   2    /* hash: of its literal head */
+#define NGX_HTTP_RT_CELL_PATTERN   2    /* hash: by its shape */
 #define NGX_HTTP_RT_CELL_KEY       3
 #define NGX_HTTP_RT_CELL_REST      4    /* of a name */
 #define NGX_HTTP_RT_CELL_CROWDED   5    /* presences */
@@ -72,7 +99,12 @@ typedef struct {
     union {
         struct {
             uint64_t                  id;
-            ngx_http_rt_cell_topic_t  topic;
+
+            union {
+                ngx_http_rt_cell_topic_t  topic;
+                uint32_t                  shape;
+            };
+
             uint32_t                  presence[NGX_HTTP_RT_CELL_PRESENCES];
             u_char                    name[NGX_HTTP_RT_CELL_NAME];
         };
@@ -101,10 +133,24 @@ typedef struct {
     uint32_t                 topics;
     uint32_t                 patterns;
     uint32_t                 mark;
+    uint32_t                 nkeys;
+    uint32_t                 nreaders;  /* cells of readers */
+    uint32_t                 damaged;
 
     ngx_http_rt_index_list_t idle;      /* topics without subscribers */
     ngx_http_rt_index_list_t keys;
+    ngx_http_rt_index_list_t shapeless; /* patterns */
 
+    uint32_t                 most_readers;  /* their shares, in cells */
+    uint32_t                 least_keys;
+    uint64_t                 expired;   /* keys of before, ms since 1970 */
+    uint64_t                 keys_evicted;
+    uint64_t                 topics_evicted;
+
+    ngx_http_rt_hash_key_t   seed;      /* of hashes of names */
+    ngx_http_rt_shapes_t     shapes;
+    uint32_t                 rung[NGX_HTTP_RT_SLOTS];  /* presences of */
+                                        /* shapeless patterns */
     uint64_t                 ids;       /* of topics */
     uint64_t                 forgotten[NGX_HTTP_RT_FORGOTTEN];
     uint64_t                 forgotten_below[NGX_HTTP_RT_FORGOTTEN];
@@ -130,6 +176,14 @@ void ngx_http_rt_index_repair(ngx_http_rt_index_t *index);
 /* without the mutex: who will look for this hash soon */
 void ngx_http_rt_index_prefetch(ngx_http_rt_index_t *index, uint32_t hash);
 
+uint32_t ngx_http_rt_index_hash(const ngx_http_rt_index_t *index,
+    const u_char *name, size_t len);
+
+/* whether readers may have the cells for this one; NULL: for a new one */
+int ngx_http_rt_index_room(const ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell, size_t len);
+
+/* the hash is that of a topic; patterns have their own */
 ngx_http_rt_cell_t *ngx_http_rt_index_find(ngx_http_rt_index_t *index,
     unsigned kind, uint32_t hash, const u_char *name, size_t len);
 ngx_http_rt_cell_t *ngx_http_rt_index_add(ngx_http_rt_index_t *index,
@@ -155,11 +209,13 @@ ngx_http_rt_cell_t *ngx_http_rt_index_find_key(ngx_http_rt_index_t *index,
 ngx_http_rt_cell_t *ngx_http_rt_index_add_key(ngx_http_rt_index_t *index,
     const ngx_http_rt_key_t *key, uint64_t expired);
 
-/* 0, or -1 if there is no room */
+/* 0, or -1 if there is no room; settle() then takes out what nobody needs */
 int ngx_http_rt_index_enter(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell, unsigned slot);
 void ngx_http_rt_index_leave(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell, unsigned slot);
+void ngx_http_rt_index_settle(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell);
 void ngx_http_rt_index_presence(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell, ngx_http_rt_presence_t *p);
 void ngx_http_rt_index_patterns(ngx_http_rt_index_t *index,

@@ -20,6 +20,7 @@
 #define NGX_HTTP_RT_RECORD_BLOB   0x04  /* a filler with a message's data, */
 #define NGX_HTTP_RT_RECORD_APART  0x08  /* and that message */
 #define NGX_HTTP_RT_RECORD_DELETED 0x10
+#define NGX_HTTP_RT_RECORD_CONTROL 0x20 /* a filler for all processes */
 
 /* slots of processes in a zone */
 #define NGX_HTTP_RT_SLOTS        256
@@ -68,7 +69,7 @@ typedef struct {
     uint8_t               topic_len;
     uint8_t               event_len;
     uint8_t               type_len;
-    uint8_t               reserved;
+    uint8_t               control;      /* type of a control record */
 } ngx_http_rt_record_t;
 
 

@@ -10,6 +10,10 @@
 #include "ngx_http_rt_ring.h"
 
 
+static void ngx_http_rt_ring_evict(ngx_http_rt_ring_t *ring,
+    ngx_http_rt_ring_evict_pt evict, void *data);
+static int ngx_http_rt_ring_find(ngx_http_rt_ring_t *ring, uint64_t *pos,
+    uint64_t end, uint32_t flags, ngx_http_rt_record_t *rec);
 static int ngx_http_rt_ring_check(ngx_http_rt_ring_t *ring, uint64_t pos);
 
 
@@ -48,38 +52,19 @@ uint64_t
 ngx_http_rt_ring_reserve(ngx_http_rt_ring_t *ring, uint64_t at,
     size_t size, ngx_http_rt_ring_evict_pt evict, void *data)
 {
-    uint64_t               pos, tail;
+    uint64_t               pos;
     size_t                 rest;
     ngx_http_rt_record_t  *rec;
 
     rest = ring->size - at % ring->size;
     pos = (rest < size) ? at + rest : at;
 
+    if (ring->pin && pos + size - ring->pin > ring->size) {
+        return 0;
+    }
+
     while (pos + size - ring->tail > ring->size) {
-
-        tail = ring->tail;
-
-        if (ring->pin && tail >= ring->pin) {
-            return 0;
-        }
-
-        rest = ring->size - tail % ring->size;
-        rec = ngx_http_rt_record(ring, tail);
-
-        if (rest < sizeof(ngx_http_rt_record_t)) {
-            tail += rest;
-
-        } else {
-            if (!(rec->flags & NGX_HTTP_RT_RECORD_FILLER)
-                || (rec->flags & NGX_HTTP_RT_RECORD_BLOB))
-            {
-                evict(data, rec, tail);
-            }
-
-            tail += rec->size;
-        }
-
-        __atomic_store_n(&ring->tail, tail, __ATOMIC_RELAXED);
+        ngx_http_rt_ring_evict(ring, evict, data);
     }
 
     /* readers must see the tail move before the bytes change */
@@ -94,6 +79,76 @@ ngx_http_rt_ring_reserve(ngx_http_rt_ring_t *ring, uint64_t at,
     }
 
     return pos;
+}
+
+
+/* the oldest record, or all if it cannot be one */
+
+static void
+ngx_http_rt_ring_evict(ngx_http_rt_ring_t *ring,
+    ngx_http_rt_ring_evict_pt evict, void *data)
+{
+    uint64_t               tail;
+    size_t                 rest;
+    ngx_http_rt_record_t  *rec;
+
+    tail = ring->tail;
+    rest = ring->size - tail % ring->size;
+    rec = ngx_http_rt_record(ring, tail);
+
+    if (rest < sizeof(ngx_http_rt_record_t)) {
+        tail += rest;
+
+    } else if (!ngx_http_rt_ring_sane(ring, tail, rec->size)
+               || rec->size > ring->head - tail)
+    {
+        evict(data, NULL, tail);
+        tail = ring->head;
+
+    } else {
+        if (!(rec->flags & NGX_HTTP_RT_RECORD_FILLER)
+            || (rec->flags & NGX_HTTP_RT_RECORD_BLOB))
+        {
+            evict(data, rec, tail);
+        }
+
+        tail += rec->size;
+    }
+
+    __atomic_store_n(&ring->tail, tail, __ATOMIC_RELAXED);
+}
+
+
+/* pos comes from a walk, so if there is no record, one before it was damaged */
+
+int
+ngx_http_rt_ring_mend(ngx_http_rt_ring_t *ring, uint64_t pos,
+    ngx_http_rt_ring_evict_pt evict, void *data)
+{
+    size_t                 rest;
+    ngx_http_rt_record_t  *rec;
+
+    rest = ring->size - pos % ring->size;
+
+    if (pos < ring->tail || pos >= ring->head
+        || rest < sizeof(ngx_http_rt_record_t))
+    {
+        return 0;
+    }
+
+    rec = ngx_http_rt_record(ring, pos);
+
+    if (ngx_http_rt_ring_sane(ring, pos, rec->size)
+        && rec->size <= ring->head - pos)
+    {
+        return 0;
+    }
+
+    evict(data, NULL, pos);
+
+    __atomic_store_n(&ring->tail, ring->head, __ATOMIC_RELEASE);
+
+    return 1;
 }
 
 
@@ -123,7 +178,7 @@ ngx_http_rt_ring_commit(ngx_http_rt_ring_t *ring, uint64_t from,
         mark = &ring->marks[place / part];
 
         if (mark->pos < pos - place % part) {
-            mark->seq = rec.seq;
+            __atomic_store_n(&mark->seq, rec.seq, __ATOMIC_RELAXED);
 
             ngx_http_rt_point("mark");
 
@@ -135,22 +190,28 @@ ngx_http_rt_ring_commit(ngx_http_rt_ring_t *ring, uint64_t from,
 }
 
 
-/* a position at or before the first record later than seq, by the marks */
+/*
+ * The seq of a mark is stored before its position, so a mark that is being
+ * changed has a seq that is too late for its position, which does no harm.
+ */
 
 uint64_t
 ngx_http_rt_ring_seek(ngx_http_rt_ring_t *ring, uint64_t seq)
 {
-    uint64_t                  pos;
+    uint64_t                  pos, at;
     int                       i;
     ngx_http_rt_ring_mark_t  *mark;
 
-    pos = ring->tail;
+    pos = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
 
     for (i = 0; i < NGX_HTTP_RT_RING_MARKS; i++) {
         mark = &ring->marks[i];
+        at = __atomic_load_n(&mark->pos, __ATOMIC_ACQUIRE);
 
-        if (mark->pos > pos && mark->seq <= seq + 1) {
-            pos = mark->pos;
+        if (at > pos
+            && __atomic_load_n(&mark->seq, __ATOMIC_RELAXED) <= seq + 1)
+        {
+            pos = at;
         }
     }
 
@@ -177,11 +238,17 @@ ngx_http_rt_ring_read(ngx_http_rt_ring_t *ring, uint64_t pos,
 {
     /* a position may be a stranger's: never read past the end */
 
-    if (ring->size - pos % ring->size < sizeof(ngx_http_rt_record_t)) {
+    if (ring->size - pos % ring->size < sizeof(ngx_http_rt_record_t)
+        || pos % NGX_HTTP_RT_RING_ALIGN)
+    {
         return NGX_HTTP_RT_RING_LAPPED;
     }
 
     memcpy(rec, ring->base + pos % ring->size, sizeof(ngx_http_rt_record_t));
+
+    if (!ngx_http_rt_ring_sane(ring, pos, rec->size)) {
+        return NGX_HTTP_RT_RING_LAPPED;
+    }
 
     return ngx_http_rt_ring_check(ring, pos);
 }
@@ -192,6 +259,27 @@ ngx_http_rt_ring_read(ngx_http_rt_ring_t *ring, uint64_t pos,
 int
 ngx_http_rt_ring_scan(ngx_http_rt_ring_t *ring, uint64_t *pos,
     uint64_t end, ngx_http_rt_record_t *rec)
+{
+    return ngx_http_rt_ring_find(ring, pos, end, NGX_HTTP_RT_RECORD_FILLER,
+                                 rec);
+}
+
+
+int
+ngx_http_rt_ring_walk(ngx_http_rt_ring_t *ring, uint64_t *pos,
+    uint64_t end, ngx_http_rt_record_t *rec)
+{
+    return ngx_http_rt_ring_find(ring, pos, end,
+                                 NGX_HTTP_RT_RECORD_FILLER
+                                 |NGX_HTTP_RT_RECORD_CONTROL, rec);
+}
+
+
+/* fillers are skipped, but those with another one of the flags */
+
+static int
+ngx_http_rt_ring_find(ngx_http_rt_ring_t *ring, uint64_t *pos, uint64_t end,
+    uint32_t flags, ngx_http_rt_record_t *rec)
 {
     size_t  rest;
 
@@ -210,7 +298,7 @@ ngx_http_rt_ring_scan(ngx_http_rt_ring_t *ring, uint64_t *pos,
             return NGX_HTTP_RT_RING_LAPPED;
         }
 
-        if (!(rec->flags & NGX_HTTP_RT_RECORD_FILLER)) {
+        if ((rec->flags & flags) != NGX_HTTP_RT_RECORD_FILLER) {
             return NGX_HTTP_RT_RING_OK;
         }
 
@@ -227,6 +315,17 @@ int
 ngx_http_rt_ring_copy(ngx_http_rt_ring_t *ring, uint64_t pos,
     size_t offset, u_char *dst, size_t len)
 {
+    size_t  rest;
+
+    rest = ring->size - pos % ring->size;
+
+    if (rest < sizeof(ngx_http_rt_record_t)
+        || rest - sizeof(ngx_http_rt_record_t) < offset
+        || rest - sizeof(ngx_http_rt_record_t) - offset < len)
+    {
+        return NGX_HTTP_RT_RING_LAPPED;
+    }
+
     memcpy(dst, ring->base + pos % ring->size + sizeof(ngx_http_rt_record_t)
                 + offset, len);
 

@@ -17,9 +17,18 @@
  * looks beyond the head.  Only into blobs is written without the mutex; the
  * tail does not pass a pin.  See ngx_http_rt_blob.h.
  *
+ * A control record is a filler, too, so it has no seq and belongs to no topic;
+ * it is reserved, written, and one store of the head makes it visible.  Only
+ * walk() sees it.
+ *
  * Readers take no lock.  They copy out first and look at the tail afterwards:
  * if it has passed the record meanwhile, what was copied is worthless, and the
  * reader has been lapped.
+ *
+ * What lies in the memory is checked where it is walked.  To a reader a record
+ * that cannot be one is as good as overwritten: LAPPED, though the tail has not
+ * passed it.  A writer that meets one gives up all that is in the ring: the
+ * tail jumps to the head, and evict() is told so by a record of NULL.
  */
 
 #ifndef _NGX_HTTP_RT_RING_H_INCLUDED_
@@ -72,17 +81,34 @@ void ngx_http_rt_ring_init(ngx_http_rt_ring_t *ring, u_char *base,
 size_t ngx_http_rt_record_size(size_t topic, size_t event, size_t type,
     size_t data);
 
+/* whether something of this size may be a record at pos */
+
+#define ngx_http_rt_ring_sane(ring, pos, len)                                 \
+    ((len) >= sizeof(ngx_http_rt_record_t)                                    \
+     && (len) % NGX_HTTP_RT_RING_ALIGN == 0                                   \
+     && (len) <= (ring)->size - (pos) % (ring)->size)
+
+
 /* the writer, under the zone's mutex; 0: a pin is in the way */
 uint64_t ngx_http_rt_ring_reserve(ngx_http_rt_ring_t *ring, uint64_t at,
     size_t size, ngx_http_rt_ring_evict_pt evict, void *data);
 void ngx_http_rt_ring_commit(ngx_http_rt_ring_t *ring, uint64_t from,
     uint64_t head);
+/* gives all up if a walk has come to pos, and there is no record; returns */
+/* whether */
+int ngx_http_rt_ring_mend(ngx_http_rt_ring_t *ring, uint64_t pos,
+    ngx_http_rt_ring_evict_pt evict, void *data);
+
+/* at or before the first record behind seq, without the mutex */
 uint64_t ngx_http_rt_ring_seek(ngx_http_rt_ring_t *ring, uint64_t seq);
 
 /* readers */
 int ngx_http_rt_ring_read(ngx_http_rt_ring_t *ring, uint64_t pos,
     ngx_http_rt_record_t *rec);
 int ngx_http_rt_ring_scan(ngx_http_rt_ring_t *ring, uint64_t *pos,
+    uint64_t end, ngx_http_rt_record_t *rec);
+/* the same with control records */
+int ngx_http_rt_ring_walk(ngx_http_rt_ring_t *ring, uint64_t *pos,
     uint64_t end, ngx_http_rt_record_t *rec);
 int ngx_http_rt_ring_copy(ngx_http_rt_ring_t *ring, uint64_t pos,
     size_t offset, u_char *dst, size_t len);

@@ -103,9 +103,9 @@ ngx_http_rt_start_step(ngx_http_rt_ring_t *ring, ngx_http_rt_start_t *start,
 static int
 ngx_http_rt_start_back(ngx_http_rt_ring_t *ring, ngx_http_rt_start_t *start)
 {
-    uint64_t               pos;
-    ngx_http_rt_record_t   rec;
-    ngx_http_rt_history_t *history;
+    uint64_t                pos;
+    ngx_http_rt_record_t    rec;
+    ngx_http_rt_history_t  *history;
 
     pos = start->back;
 
@@ -236,6 +236,13 @@ ngx_http_rt_start_again(ngx_http_rt_start_t *start,
     const ngx_http_rt_view_t *view)
 {
     ngx_http_rt_history_t  history;
+
+    if (view->id == start->view.id && view->floor == start->view.floor) {
+
+        /* nothing has gone, so it was no record */
+
+        return ngx_http_rt_start_damaged(start);
+    }
 
     if (view->id == start->view.id && view->floor <= start->had
         && start->pos)

@@ -16,6 +16,15 @@ static void ngx_http_rt_topic_evict_blob(ngx_http_rt_store_t *store,
     ngx_http_rt_record_t *blob);
 static void ngx_http_rt_topic_write(ngx_http_rt_record_t *rec,
     ngx_http_rt_message_t *m);
+static uint64_t ngx_http_rt_topic_seq(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell);
+static uint64_t ngx_http_rt_topic_follow(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell, uint64_t pos);
+static void ngx_http_rt_topic_verify(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell);
+static void ngx_http_rt_topic_lose(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell);
+static void ngx_http_rt_topic_lose_all(ngx_http_rt_store_t *store);
 static void ngx_http_rt_topic_trim(ngx_http_rt_store_t *store);
 static int ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n);
@@ -52,7 +61,6 @@ ngx_http_rt_topic_trim(ngx_http_rt_store_t *store)
 {
     uint32_t                   i;
     ngx_http_rt_cell_t        *cell;
-    ngx_http_rt_record_t      *rec;
     ngx_http_rt_cell_topic_t  *t;
 
     for (i = 1; i < store->index.ncells; i++) {
@@ -68,16 +76,135 @@ ngx_http_rt_topic_trim(ngx_http_rt_store_t *store)
             t->floor = t->deleted;
         }
 
-        while (t->first) {
-            rec = ngx_http_rt_record(&store->ring, t->first);
+        ngx_http_rt_topic_verify(store, cell);
 
-            if (rec->seq > t->floor) {
-                break;
-            }
-
-            t->first = ngx_http_rt_record_next(rec, t->first);
+        while (t->first && ngx_http_rt_topic_seq(store, cell) <= t->floor
+               && t->first)
+        {
+            t->first = ngx_http_rt_topic_follow(store, cell, t->first);
         }
     }
+}
+
+
+/*
+ * The seq of the topic's first record; if there is none, the topic has lost all
+ * that it had.
+ */
+
+static uint64_t
+ngx_http_rt_topic_seq(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell)
+{
+    ngx_http_rt_record_t  rec;
+
+    if (ngx_http_rt_ring_read(&store->ring, cell->topic.first, &rec)
+        != NGX_HTTP_RT_RING_OK
+        || rec.topic_id != cell->id)
+    {
+        ngx_http_rt_topic_lose(store, cell);
+        return cell->topic.seq;
+    }
+
+    return rec.seq;
+}
+
+
+/*
+ * The position of the topic's next record, 0: none.  A link that leads back, or
+ * further than the topic's last record, loses all that is left of the topic.
+ */
+
+static uint64_t
+ngx_http_rt_topic_follow(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
+    uint64_t pos)
+{
+    uint64_t                   next;
+    ngx_http_rt_cell_topic_t  *t;
+
+    t = &cell->topic;
+    next = ngx_http_rt_record_next(ngx_http_rt_record(&store->ring, pos), pos);
+
+    if (pos == t->last || (next > pos && next <= t->last)) {
+        return (pos == t->last) ? 0 : next;
+    }
+
+    if (t->first) {
+        ngx_http_rt_topic_lose(store, cell);
+    }
+
+    return 0;
+}
+
+
+/* both ends of the chain must be in the ring */
+
+static void
+ngx_http_rt_topic_verify(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell)
+{
+    ngx_http_rt_ring_t        *ring;
+    ngx_http_rt_cell_topic_t  *t;
+
+    t = &cell->topic;
+    ring = &store->ring;
+
+    if (t->first == 0) {
+        return;
+    }
+
+    if (t->first < ring->tail || t->last < t->first || t->last >= ring->head
+        || (t->first | t->last) % NGX_HTTP_RT_RING_ALIGN
+        || ring->size - t->last % ring->size < sizeof(ngx_http_rt_record_t)
+        || ring->size - t->first % ring->size < sizeof(ngx_http_rt_record_t))
+    {
+        ngx_http_rt_topic_lose(store, cell);
+    }
+}
+
+
+static void
+ngx_http_rt_topic_lose(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell)
+{
+    cell->topic.floor = cell->topic.seq;
+    cell->topic.first = 0;
+
+    store->damages++;
+}
+
+
+/* the ring is damaged: each topic has lost all that it had */
+
+static void
+ngx_http_rt_topic_lose_all(ngx_http_rt_store_t *store)
+{
+    uint32_t                   i;
+    ngx_http_rt_cell_topic_t  *t;
+
+    for (i = 1; i < store->index.ncells; i++) {
+
+        if (store->index.cells[i].kind != NGX_HTTP_RT_CELL_TOPIC) {
+            continue;
+        }
+
+        t = &store->index.cells[i].topic;
+
+        if (t->first) {
+            t->floor = t->seq;
+            __atomic_store_n(&t->first, 0, __ATOMIC_RELEASE);
+        }
+    }
+
+    store->evicted = store->ring.seq;
+    store->damages++;
+}
+
+
+/* a reader has found something at pos that is no record */
+
+void
+ngx_http_rt_topic_mend(ngx_http_rt_store_t *store, uint64_t pos)
+{
+    (void) ngx_http_rt_ring_mend(&store->ring, pos, ngx_http_rt_topic_evict,
+                                 store);
 }
 
 
@@ -125,6 +252,50 @@ ngx_http_rt_topic_reserve(ngx_http_rt_store_t *store, unsigned slot,
     __atomic_store_n(&ring->head, pos + size, __ATOMIC_RELEASE);
 
     m->blob = pos;
+
+    return NGX_HTTP_RT_TOPIC_OK;
+}
+
+
+/* a control record; nothing of it is there before the head is stored */
+
+int
+ngx_http_rt_topic_control(ngx_http_rt_store_t *store, unsigned type,
+    const u_char *bytes, size_t len)
+{
+    size_t                 size;
+    uint64_t               pos;
+    ngx_http_rt_ring_t    *ring;
+    ngx_http_rt_record_t  *rec;
+
+    ring = &store->ring;
+    size = ngx_http_rt_record_size(0, 0, 0, len);
+
+    if (size > ring->size / NGX_HTTP_RT_RING_SHARE) {
+        return NGX_HTTP_RT_TOPIC_LARGE;
+    }
+
+    pos = ngx_http_rt_ring_reserve(ring, ring->head, size,
+                                   ngx_http_rt_topic_evict, store);
+    if (pos == 0) {
+        return NGX_HTTP_RT_TOPIC_BUSY;
+    }
+
+    ngx_http_rt_point("control");
+
+    rec = ngx_http_rt_record(ring, pos);
+    memset(rec, 0, sizeof(ngx_http_rt_record_t));
+
+    rec->size = size;
+    rec->flags = NGX_HTTP_RT_RECORD_FILLER|NGX_HTTP_RT_RECORD_CONTROL;
+    rec->control = type;
+    rec->data_len = len;
+
+    memcpy(&rec[1], bytes, len);
+
+    ngx_http_rt_point("controlled");
+
+    __atomic_store_n(&ring->head, pos + size, __ATOMIC_RELEASE);
 
     return NGX_HTTP_RT_TOPIC_OK;
 }
@@ -289,7 +460,7 @@ ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
 
     for (i = 0; i < n; i++) {
         m = &messages[i];
-        m->hash = ngx_http_rt_hash(m->topic, m->topic_len);
+        m->hash = ngx_http_rt_index_hash(index, m->topic, m->topic_len);
         m->cell = 0;
 
         cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, m->hash);
@@ -495,6 +666,8 @@ ngx_http_rt_topic_stat(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
 
     memset(stat, 0, sizeof(ngx_http_rt_topic_stat_t));
 
+    ngx_http_rt_topic_verify(store, cell);
+
     if (t->first == 0) {
         return;
     }
@@ -525,21 +698,23 @@ ngx_http_rt_topic_delete(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
 
     t = &cell->topic;
 
+    ngx_http_rt_topic_verify(store, cell);
+
     first = t->first;
     seq = 0;
 
     for (pos = first, n = 0; pos && n < NGX_HTTP_RT_TOPIC_STEPS; n++) {
         rec = ngx_http_rt_record(&store->ring, pos);
 
-        if (rec->seq > upto) {
+        if (rec->topic_id != cell->id || rec->seq > upto) {
             break;
         }
 
         seq = rec->seq;
-        pos = ngx_http_rt_record_next(rec, pos);
+        pos = ngx_http_rt_topic_follow(store, cell, pos);
     }
 
-    if (n == 0) {
+    if (n == 0 || t->first == 0) {
         return 0;
     }
 
@@ -547,13 +722,43 @@ ngx_http_rt_topic_delete(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
     t->floor = seq;
     __atomic_store_n(&t->first, pos, __ATOMIC_RELEASE);
 
-    for (pos = first, i = 0; i < n; i++) {
+    for (pos = first, i = 0; pos && i < n; i++) {
         rec = ngx_http_rt_record(&store->ring, pos);
         rec->flags |= NGX_HTTP_RT_RECORD_DELETED;
-        pos = ngx_http_rt_record_next(rec, pos);
+        pos = ngx_http_rt_topic_follow(store, cell, pos);
     }
 
     return seq < upto && t->first;
+}
+
+
+void
+ngx_http_rt_topic_view(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
+    uint32_t hash, ngx_http_rt_view_t *view)
+{
+    ngx_http_rt_cell_topic_t  *t;
+
+    memset(view, 0, sizeof(ngx_http_rt_view_t));
+
+    view->now = store->ring.seq;
+
+    if (cell == NULL) {
+        view->seq = ngx_http_rt_index_forgotten(&store->index, hash);
+        return;
+    }
+
+    ngx_http_rt_topic_verify(store, cell);
+
+    t = &cell->topic;
+
+    view->id = cell->id;
+    view->cell = ngx_http_rt_index_number(&store->index, cell);
+    view->first = t->first;
+    view->last = t->last;
+    view->seq = t->seq;
+    view->floor = t->floor;
+    view->deleted = t->deleted;
+    view->ordinal = t->ordinal;
 }
 
 
@@ -641,6 +846,11 @@ ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
 
     ngx_http_rt_point("evict");
 
+    if (rec == NULL) {
+        ngx_http_rt_topic_lose_all(store);
+        return;
+    }
+
     if (rec->flags & NGX_HTTP_RT_RECORD_BLOB) {
         ngx_http_rt_topic_evict_blob(store, rec);
         return;
@@ -656,7 +866,8 @@ ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
 
         ngx_http_rt_point("floor");
 
-        __atomic_store_n(&cell->topic.first, ngx_http_rt_record_next(rec, pos),
+        __atomic_store_n(&cell->topic.first,
+                         ngx_http_rt_topic_follow(store, cell, pos),
                          __ATOMIC_RELEASE);
     }
 
@@ -670,8 +881,8 @@ static void
 ngx_http_rt_topic_evict_blob(ngx_http_rt_store_t *store,
     ngx_http_rt_record_t *blob)
 {
+    uint64_t                   seq;
     ngx_http_rt_cell_t        *cell;
-    ngx_http_rt_record_t      *rec;
     ngx_http_rt_cell_topic_t  *t;
 
     cell = ngx_http_rt_index_of_topic(&store->index, blob->topic,
@@ -683,15 +894,16 @@ ngx_http_rt_topic_evict_blob(ngx_http_rt_store_t *store,
     t = &cell->topic;
 
     while (t->first) {
-        rec = ngx_http_rt_record(&store->ring, t->first);
+        seq = ngx_http_rt_topic_seq(store, cell);
 
-        if (rec->seq > blob->seq) {
+        if (t->first == 0 || seq > blob->seq) {
             break;
         }
 
-        t->floor = rec->seq;
+        t->floor = seq;
 
-        __atomic_store_n(&t->first, ngx_http_rt_record_next(rec, t->first),
+        __atomic_store_n(&t->first,
+                         ngx_http_rt_topic_follow(store, cell, t->first),
                          __ATOMIC_RELEASE);
     }
 }
@@ -769,6 +981,15 @@ ngx_http_rt_topic_link(ngx_http_rt_store_t *store)
         if (t->last != pos) {
             rec->ordinal = t->ordinal + 1;
             rec->bytes = t->bytes + rec->data_len;
+
+            if (t->first
+                && (t->last < ring->tail || t->last >= pos
+                    || t->last % NGX_HTTP_RT_RING_ALIGN
+                    || ring->size - t->last % ring->size
+                       < sizeof(ngx_http_rt_record_t)))
+            {
+                ngx_http_rt_topic_lose(store, cell);
+            }
 
             if (t->first) {
                 rec->prev = (pos - t->last) / NGX_HTTP_RT_RING_ALIGN;

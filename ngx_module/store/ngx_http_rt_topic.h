@@ -41,6 +41,7 @@ typedef struct {
     uint64_t                 epoch;
     uint64_t                 from;      /* committed, not yet linked; or 0 */
     uint64_t                 evicted;   /* messages overwritten */
+    uint64_t                 damages;   /* found and mended */
     ngx_http_rt_sources_t    sources;   /* of publications by daemons */
 } ngx_http_rt_store_t;
 
@@ -60,6 +61,11 @@ typedef struct {
 
 
 void ngx_http_rt_topic_repair(ngx_http_rt_store_t *store);
+
+void ngx_http_rt_topic_mend(ngx_http_rt_store_t *store, uint64_t pos);
+
+int ngx_http_rt_topic_control(ngx_http_rt_store_t *store, unsigned type,
+    const u_char *bytes, size_t len);
 
 int ngx_http_rt_topic_reserve(ngx_http_rt_store_t *store, unsigned slot,
     ngx_http_rt_message_t *m);
@@ -85,6 +91,11 @@ void ngx_http_rt_topic_stat(ngx_http_rt_store_t *store,
 int ngx_http_rt_topic_delete(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t *cell, uint64_t upto);
 
+/* cell: NULL if the index does not know it */
+void ngx_http_rt_topic_view(ngx_http_rt_store_t *store,
+    ngx_http_rt_cell_t *cell, uint32_t hash, ngx_http_rt_view_t *view);
+
+/* of ngx_http_rt_start.h; to go with its last callers */
 void ngx_http_rt_topic_start(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t *cell, uint32_t hash, uint64_t seq,
     const ngx_http_rt_history_t *history, ngx_http_rt_start_t *start);

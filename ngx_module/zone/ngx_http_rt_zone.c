@@ -12,7 +12,7 @@
 
 
 /* changes with every change of what lies in the zone */
-#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740003
+#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740004
 
 #define NGX_HTTP_RT_ZONE_MIN       (1024 * 1024)
 #define NGX_HTTP_RT_ZONE_MAX       ((off_t) 16 * 1024 * 1024 * 1024)
@@ -252,7 +252,9 @@ ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone, ngx_log_t *log)
     ngx_http_rt_ring_init(&sh->store.ring, p, (pages - index) * ngx_pagesize);
 
     if (getrandom(&sh->store.epoch, sizeof(uint64_t), 0)
-        != (ssize_t) sizeof(uint64_t))
+        != (ssize_t) sizeof(uint64_t)
+        || getrandom(&sh->store.index.seed, sizeof(ngx_http_rt_hash_key_t), 0)
+           != (ssize_t) sizeof(ngx_http_rt_hash_key_t))
     {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "getrandom() failed");
         return NGX_ERROR;

@@ -184,7 +184,14 @@ typedef struct {
     uint64_t                       subscribers[NGX_HTTP_RT_TRANSPORTS];
     uint64_t                       delivered[NGX_HTTP_RT_TRANSPORTS];
     uint64_t                       gaps[NGX_HTTP_RT_GAP_REASONS];
-    uint64_t                       refused;
+    uint64_t                       refused; /* publications of daemons */
+
+    /* for want of room in the index */
+
+    uint64_t                       topics_evicted;
+    uint64_t                       keys_evicted;
+    uint64_t                       publications_refused;
+    uint64_t                       subscriptions_refused;
 } ngx_http_rt_zone_status_t;
 
 

@@ -185,6 +185,9 @@ ngx_http_rt_zone_try(ngx_http_rt_zone_t *zone, ngx_http_rt_append_t *a)
 
     } else if (a->rc == NGX_HTTP_RT_TOPIC_REPLAY && a->key) {
         a->subscribers = a->key->subscribers;
+
+    } else if (a->rc == NGX_HTTP_RT_TOPIC_FULL) {
+        (void) ngx_atomic_fetch_add(&zone->sh->publications_refused, 1);
     }
 
     return a->rc;
@@ -255,7 +258,10 @@ ngx_http_rt_zone_renew(ngx_http_rt_zone_t *zone, ngx_http_rt_message_t *m)
 
     ring = &zone->sh->store.ring;
 
-    if (m->blob && ring->head - m->blob > ring->size / NGX_HTTP_RT_BLOB_OLD) {
+    if (m->blob
+        && (ring->head - m->blob > ring->size / NGX_HTTP_RT_BLOB_OLD
+            || m->blob < ring->tail))
+    {
         m->blob = 0;
         ngx_http_rt_zone_unpin(zone, zone->slot);
     }
@@ -275,11 +281,37 @@ ngx_http_rt_now(void)
 }
 
 
-/* not there yet */
-
 ngx_int_t
 ngx_http_rt_zone_control(ngx_http_rt_zone_t *zone, ngx_uint_t type,
     const u_char *bytes, size_t len)
 {
-    return NGX_ERROR;
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    ngx_http_rt_presence_t  p;
+
+    if (type == NGX_HTTP_RT_CONTROL_LOST || type > 255
+        || len > NGX_HTTP_RT_CONTROL_MAX)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_rt_zone_lock(zone);
+    rc = ngx_http_rt_topic_control(&zone->sh->store, type, bytes, len);
+    ngx_http_rt_zone_unlock(zone);
+
+    if (rc != NGX_HTTP_RT_TOPIC_OK) {
+        return (rc == NGX_HTTP_RT_TOPIC_BUSY) ? NGX_BUSY : NGX_ERROR;
+    }
+
+    ngx_memzero(&p, sizeof(ngx_http_rt_presence_t));
+
+    for (i = 0; i < NGX_HTTP_RT_SLOTS; i++) {
+        if (zone->sh->slots[i].pid) {
+            p.slots[i / 64] |= (uint64_t) 1 << i % 64;
+        }
+    }
+
+    ngx_http_rt_bell_ring(zone, &p);
+
+    return NGX_OK;
 }

@@ -19,6 +19,8 @@ struct ngx_http_rt_zone_sh_s {
     ngx_atomic_t                   deletes; /* of topics' messages */
     ngx_uint_t                     nbells;
     int                            bells[NGX_HTTP_RT_SLOTS];
+    ngx_atomic_t                   publications_refused;
+    ngx_atomic_t                   subscriptions_refused;
     ngx_http_rt_store_t            store;
     ngx_http_rt_slot_t             slots[NGX_HTTP_RT_SLOTS];
 };

@@ -9,6 +9,11 @@
 #define NGX_HTTP_RT_ZONE_KEEP  (1024 * 1024)
 
 
+static int ngx_http_rt_zone_lapped(ngx_http_rt_zone_t *zone, uint64_t pos);
+static int ngx_http_rt_zone_hand(ngx_http_rt_zone_t *zone, uint64_t pos,
+    const ngx_http_rt_record_t *rec);
+
+
 static u_char  *ngx_http_rt_zone_scratch;
 static size_t   ngx_http_rt_zone_size;
 
@@ -48,11 +53,41 @@ ngx_http_rt_zone_seek(ngx_http_rt_zone_t *zone, uint64_t seq,
 }
 
 
+/*
+ * What the store takes for overwritten, though the tail has not come to it, may
+ * be damage.  The writer would find it when it gets there; readers that look
+ * again until then would never come further.
+ */
+
+static int
+ngx_http_rt_zone_lapped(ngx_http_rt_zone_t *zone, uint64_t pos)
+{
+    ngx_http_rt_ring_t  *ring;
+
+    ring = &zone->sh->store.ring;
+
+    if (pos >= __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE)
+        && pos < ngx_http_rt_ring_head(ring))
+    {
+        ngx_http_rt_zone_lock(zone);
+        ngx_http_rt_topic_mend(&zone->sh->store, pos);
+        ngx_http_rt_zone_unlock(zone);
+    }
+
+    return NGX_HTTP_RT_RING_LAPPED;
+}
+
+
 int
 ngx_http_rt_zone_scan(ngx_http_rt_zone_t *zone, uint64_t *pos, uint64_t end,
     ngx_http_rt_record_t *rec)
 {
-    return ngx_http_rt_ring_scan(&zone->sh->store.ring, pos, end, rec);
+    int  rc;
+
+    rc = ngx_http_rt_ring_scan(&zone->sh->store.ring, pos, end, rec);
+
+    return (rc == NGX_HTTP_RT_RING_LAPPED)
+           ? ngx_http_rt_zone_lapped(zone, *pos) : rc;
 }
 
 
@@ -60,7 +95,59 @@ int
 ngx_http_rt_zone_walk(ngx_http_rt_zone_t *zone, uint64_t *pos, uint64_t end,
     ngx_http_rt_record_t *rec)
 {
-    return ngx_http_rt_ring_scan(&zone->sh->store.ring, pos, end, rec);
+    int  rc;
+
+    for ( ;; ) {
+        rc = ngx_http_rt_ring_walk(&zone->sh->store.ring, pos, end, rec);
+
+        if (rc == NGX_HTTP_RT_RING_OK
+            && (rec->flags & NGX_HTTP_RT_RECORD_CONTROL))
+        {
+            rc = ngx_http_rt_zone_hand(zone, *pos, rec);
+
+            if (rc == NGX_HTTP_RT_RING_OK) {
+                *pos += rec->size;
+                continue;
+            }
+        }
+
+        if (rc != NGX_HTTP_RT_RING_LAPPED) {
+            return rc;
+        }
+
+        if (zone->control) {
+            zone->control(zone, NGX_HTTP_RT_CONTROL_LOST, NULL, 0);
+        }
+
+        return ngx_http_rt_zone_lapped(zone, *pos);
+    }
+}
+
+
+/* hands over a control record, unless that has been done in an earlier walk */
+
+static int
+ngx_http_rt_zone_hand(ngx_http_rt_zone_t *zone, uint64_t pos,
+    const ngx_http_rt_record_t *rec)
+{
+    static u_char  bytes[NGX_HTTP_RT_CONTROL_MAX];
+
+    if (zone->control == NULL || pos <= zone->controlled) {
+        return NGX_HTTP_RT_RING_OK;
+    }
+
+    if (rec->data_len > NGX_HTTP_RT_CONTROL_MAX
+        || ngx_http_rt_ring_copy(&zone->sh->store.ring, pos, 0, bytes,
+                                 rec->data_len)
+           != NGX_HTTP_RT_RING_OK)
+    {
+        return NGX_HTTP_RT_RING_LAPPED;
+    }
+
+    zone->controlled = pos;
+    zone->control(zone, rec->control, bytes, rec->data_len);
+
+    return NGX_HTTP_RT_RING_OK;
 }
 
 
@@ -95,6 +182,13 @@ ngx_http_rt_zone_message(ngx_http_rt_zone_t *zone, uint64_t pos,
     u_char              *p;
     uint64_t             blob;
     ngx_http_rt_ring_t  *ring;
+
+    if (ngx_http_rt_record_load(rec)
+        > ((rec->flags & NGX_HTTP_RT_RECORD_APART)
+           ? zone->sh->store.ring.size / NGX_HTTP_RT_RING_SHARE : rec->size))
+    {
+        return NGX_DECLINED;
+    }
 
     len = ngx_http_rt_record_load(rec) - sizeof(ngx_http_rt_record_t);
 

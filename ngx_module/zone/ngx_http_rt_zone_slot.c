@@ -13,8 +13,8 @@
 #include "ngx_http_rt_zone_private.h"
 
 
-/* cells swept between two releases of the mutex */
-#define NGX_HTTP_RT_ZONE_SWEEP     4096
+/* cells swept between two releases of the mutex: 0.1 ms */
+#define NGX_HTTP_RT_ZONE_SWEEP     1024
 
 /* ms between two looks for processes that have died */
 #define NGX_HTTP_RT_ZONE_REAP      10000
@@ -39,12 +39,30 @@ ngx_http_rt_zone_lock(ngx_http_rt_zone_t *zone)
 }
 
 
+/* links of the index that have been found damaged are cut before it is free */
+
 void
 ngx_http_rt_zone_unlock(ngx_http_rt_zone_t *zone)
 {
+    uint64_t  damages;
+
+    if (zone->sh->store.index.damaged) {
+        ngx_http_rt_topic_repair(&zone->sh->store);
+        zone->sh->store.damages++;
+    }
+
+    damages = zone->sh->store.damages;
     zone->sh->busy = 0;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (damages != zone->damages) {
+        zone->damages = damages;
+
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "realtime_zone \"%V\" was damaged and has been "
+                      "repaired, messages are lost", &zone->name);
+    }
 
     if (zone->repaired) {
         zone->repaired = 0;
@@ -70,6 +88,8 @@ ngx_http_rt_zone_slot_init(ngx_http_rt_zone_t *zone, ngx_cycle_t *cycle)
 
     slot = &zone->sh->slots[ngx_process_slot];
 
+    zone->damages = zone->sh->store.damages;
+
     ngx_http_rt_zone_lock(zone);
 
     ngx_memzero(slot->subscribers, sizeof(slot->subscribers));
@@ -80,6 +100,7 @@ ngx_http_rt_zone_slot_init(ngx_http_rt_zone_t *zone, ngx_cycle_t *cycle)
 
     ngx_http_rt_zone_unlock(zone);
 
+    zone->controlled = ngx_http_rt_ring_head(&zone->sh->store.ring) - 1;
     zone->slot = slot;
     zone->bit = (uint64_t) 1 << ngx_process_slot % 64;
 

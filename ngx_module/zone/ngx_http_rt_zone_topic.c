@@ -11,10 +11,6 @@ static ngx_int_t ngx_http_rt_zone_enter_some(ngx_http_rt_zone_t *zone,
     ngx_http_rt_at_t *at);
 static ngx_int_t ngx_http_rt_zone_enter_one(ngx_http_rt_zone_t *zone,
     const ngx_http_rt_name_t *t, ngx_uint_t limit);
-static uint32_t ngx_http_rt_zone_place(ngx_http_rt_zone_t *zone,
-    const ngx_http_rt_name_t *t);
-static void ngx_http_rt_zone_look(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_cell_t *cell, ngx_http_rt_view_t *view);
 
 
 #define ngx_http_rt_zone_kind(t)                                              \
@@ -24,7 +20,7 @@ static void ngx_http_rt_zone_look(ngx_http_rt_zone_t *zone,
 uint32_t
 ngx_http_rt_zone_hash(ngx_http_rt_zone_t *zone, const u_char *name, size_t len)
 {
-    return ngx_http_rt_hash(name, len);
+    return ngx_http_rt_index_hash(&zone->sh->store.index, name, len);
 }
 
 
@@ -46,24 +42,11 @@ ngx_http_rt_zone_prefetch(ngx_http_rt_zone_t *zone, uint32_t hash)
 }
 
 
-/* under the mutex; the index finds patterns by their literal heads */
-
-static uint32_t
-ngx_http_rt_zone_place(ngx_http_rt_zone_t *zone, const ngx_http_rt_name_t *t)
-{
-    return t->wild ? ngx_http_rt_zone_hash(zone, t->name.data,
-                            ngx_http_rt_pattern_head(t->name.data,
-                                                     t->name.len))
-                   : t->hash;
-}
-
-
 ngx_http_rt_cell_t *
 ngx_http_rt_zone_find(ngx_http_rt_zone_t *zone, const ngx_http_rt_name_t *t)
 {
     return ngx_http_rt_index_find(&zone->sh->store.index,
-                                  ngx_http_rt_zone_kind(t),
-                                  ngx_http_rt_zone_place(zone, t),
+                                  ngx_http_rt_zone_kind(t), t->hash,
                                   t->name.data, t->name.len);
 }
 
@@ -78,44 +61,9 @@ ngx_http_rt_zone_view(ngx_http_rt_zone_t *zone, const ngx_http_rt_name_t *t,
 
     cell = t->wild ? NULL : ngx_http_rt_zone_find(zone, t);
 
-    ngx_http_rt_zone_look(zone, cell, view);
-
-    if (cell == NULL) {
-        view->seq = ngx_http_rt_index_forgotten(&zone->sh->store.index,
-                                                t->hash);
-    }
+    ngx_http_rt_topic_view(&zone->sh->store, cell, t->hash, view);
 
     ngx_http_rt_zone_unlock(zone);
-}
-
-
-static void
-ngx_http_rt_zone_look(ngx_http_rt_zone_t *zone, ngx_http_rt_cell_t *cell,
-    ngx_http_rt_view_t *view)
-{
-    ngx_http_rt_store_t       *store;
-    ngx_http_rt_cell_topic_t  *t;
-
-    store = &zone->sh->store;
-
-    ngx_memzero(view, sizeof(ngx_http_rt_view_t));
-
-    view->now = store->ring.seq;
-
-    if (cell == NULL) {
-        return;
-    }
-
-    t = &cell->topic;
-
-    view->id = cell->id;
-    view->cell = ngx_http_rt_index_number(&store->index, cell);
-    view->first = t->first;
-    view->last = t->last;
-    view->seq = t->seq;
-    view->floor = t->floor;
-    view->deleted = t->deleted;
-    view->ordinal = t->ordinal;
 }
 
 
@@ -140,7 +88,7 @@ ngx_http_rt_zone_start_step(ngx_http_rt_zone_t *zone,
         cell = ngx_http_rt_index_of_topic(&store->index, start->view.cell,
                                           start->view.id);
 
-        ngx_http_rt_zone_look(zone, cell, &view);
+        ngx_http_rt_topic_view(store, cell, 0, &view);
 
         ngx_http_rt_zone_unlock(zone);
 
@@ -175,15 +123,18 @@ ngx_http_rt_zone_enter(ngx_http_rt_zone_t *zone,
 
         rc = ngx_http_rt_zone_enter_some(zone, topics + i, &some, limit, at);
 
-        if (rc != NGX_OK
-            && (rc == NGX_DECLINED || rc == NGX_BUSY)
-            && ngx_http_rt_zone_reap(zone))
-        {
+        if (rc != NGX_OK && ngx_http_rt_zone_reap(zone)) {
             continue;
         }
 
         if (rc != NGX_OK) {
             ngx_http_rt_zone_leave(zone, topics, i + some);
+
+            if (rc == NGX_DECLINED) {
+                (void) ngx_atomic_fetch_add(&zone->sh->subscriptions_refused,
+                                            1);
+            }
+
             return rc;
         }
     }
@@ -246,16 +197,22 @@ ngx_http_rt_zone_enter_one(ngx_http_rt_zone_t *zone,
         }
     }
 
-    if (cell == NULL) {
-        cell = ngx_http_rt_index_add(index, ngx_http_rt_zone_kind(t),
-                                     ngx_http_rt_zone_place(zone, t),
-                                     t->name.data, t->name.len);
+    if (!ngx_http_rt_index_room(index, cell, t->name.len)) {
+        return NGX_DECLINED;
     }
 
-    if (cell == NULL
-        || ngx_http_rt_index_enter(index, cell, ngx_http_rt_zone_slot(zone))
-           != 0)
+    if (cell == NULL) {
+        cell = ngx_http_rt_index_add(index, ngx_http_rt_zone_kind(t), t->hash,
+                                     t->name.data, t->name.len);
+        if (cell == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (ngx_http_rt_index_enter(index, cell, ngx_http_rt_zone_slot(zone))
+        != 0)
     {
+        ngx_http_rt_index_settle(index, cell);
         return NGX_DECLINED;
     }
 
@@ -314,7 +271,8 @@ ngx_http_rt_zone_topics(ngx_http_rt_zone_t *zone, uint32_t *from,
             continue;
         }
 
-        ngx_http_rt_zone_look(zone, cell, &found[n].view);
+        ngx_http_rt_topic_view(&zone->sh->store, cell, cell->hash,
+                               &found[n].view);
         found[n].len = ngx_http_rt_index_name(index, cell, found[n].name);
         n++;
     }
@@ -456,6 +414,10 @@ ngx_http_rt_zone_status(ngx_http_rt_zone_t *zone,
     st->ring_bytes = store->ring.size;
     st->ring_used = store->ring.head - store->ring.tail;
     st->index_free = (uint64_t) store->index.nfree * NGX_HTTP_RT_CELL_SIZE;
+    st->topics_evicted = store->index.topics_evicted;
+    st->keys_evicted = store->index.keys_evicted;
+    st->publications_refused = zone->sh->publications_refused;
+    st->subscriptions_refused = zone->sh->subscriptions_refused;
 
     ngx_http_rt_zone_unlock(zone);
 

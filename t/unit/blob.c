@@ -12,6 +12,8 @@
  * Sources: ngx_http_rt_index.c ngx_http_rt_ring.c
  * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
  * Sources: ngx_http_rt_source.c
+ * Sources: ngx_http_rt_presence.c ngx_http_rt_index_repair.c
+ * Sources: ngx_http_rt_shape.c ngx_http_rt_hash.c
  */
 
 
@@ -35,6 +37,7 @@
 
 #include <ngx_http_rt_pattern.h>
 #include <ngx_http_rt_topic.h>
+#include "name.h"
 #include "roll.h"
 
 
@@ -249,7 +252,7 @@ find(world_t *w, unsigned i)
     name = (const u_char *) names[i];
 
     return ngx_http_rt_topic_find(&w->store, name, strlen(names[i]),
-                                  ngx_http_rt_hash(name, strlen(names[i])));
+                                  name_hash(name, strlen(names[i])));
 }
 
 
@@ -478,6 +481,10 @@ place(ledger_t *l, uint64_t size, uint64_t *pos, uint64_t *tail)
         check(item(l, n)->pos == *tail);
 
         if (pin && pin <= *tail) {
+
+            /* then nothing goes for it in vain */
+
+            *tail = l->tail;
             return 0;
         }
 
@@ -918,7 +925,7 @@ check_start(ledger_t *l, world_t *w, unsigned i, uint64_t seq)
     }
 
     ngx_http_rt_topic_start(&w->store, cell,
-                            ngx_http_rt_hash((u_char *) names[i],
+                            name_hash((u_char *) names[i],
                                              strlen(names[i])),
                             seq, roll(2) ? &all : NULL, &start);
 

@@ -5,6 +5,8 @@
  *
  * Sources: ngx_http_rt_index.c ngx_http_rt_pattern.c
  * Sources: ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_presence.c ngx_http_rt_index_repair.c
+ * Sources: ngx_http_rt_shape.c ngx_http_rt_hash.c
  */
 
 
@@ -19,6 +21,7 @@
 
 #include <ngx_http_rt_index.h>
 #include <ngx_http_rt_pattern.h>
+#include "name.h"
 #include "roll.h"
 
 
@@ -96,6 +99,12 @@ start(size_t size)
 
     doing = "init";
     check(ngx_http_rt_index_init(&ix, memory, size) == 0);
+
+    /* shares are share.c's business */
+
+    ix.most_readers = UINT32_MAX;
+    ix.least_keys = 0;
+
     check(ix.ncells >= 2);
     check(ix.ncells * sizeof(ngx_http_rt_cell_t)
           + (ix.mask + 1) * sizeof(uint32_t) <= size);
@@ -1028,7 +1037,7 @@ test_patterns(void **state)
 
         e->kind = PATTERN;
         e->len = len;
-        e->hash = ngx_http_rt_hash(e->name,
+        e->hash = name_hash(e->name,
                                    ngx_http_rt_pattern_head(e->name, len));
 
         if (ngx_http_rt_index_find(&ix, PATTERN, e->hash, e->name, len)) {

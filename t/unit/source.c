@@ -6,6 +6,8 @@
  * Sources: ngx_http_rt_index.c ngx_http_rt_ring.c
  * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
  * Sources: ngx_http_rt_blob.c
+ * Sources: ngx_http_rt_presence.c ngx_http_rt_index_repair.c
+ * Sources: ngx_http_rt_shape.c ngx_http_rt_hash.c
  */
 
 

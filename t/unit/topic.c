@@ -13,7 +13,9 @@
  * Sources: ngx_http_rt_topic.c ngx_http_rt_index.c
  * Sources: ngx_http_rt_ring.c ngx_http_rt_pattern.c
  * Sources: ngx_http_rt_utf8.c
- * Sources: ngx_http_rt_source.c ngx_http_rt_blob.c
+ * Sources: ngx_http_rt_source.c ngx_http_rt_blob.c ngx_http_rt_start.c
+ * Sources: ngx_http_rt_presence.c ngx_http_rt_index_repair.c
+ * Sources: ngx_http_rt_shape.c ngx_http_rt_hash.c
  */
 
 
@@ -37,6 +39,7 @@
 
 #include <ngx_http_rt_pattern.h>
 #include <ngx_http_rt_topic.h>
+#include "name.h"
 #include "roll.h"
 
 
@@ -200,8 +203,6 @@ start_names(void)
             name->kind = NGX_HTTP_RT_CELL_PATTERN;
             name->len = strlen(patterns[i - TOPICS]);
             memcpy(name->text, patterns[i - TOPICS], name->len);
-            len = ngx_http_rt_pattern_head(name->text, name->len);
-            name->hash = ngx_http_rt_hash(name->text, len);
             continue;
         }
 
@@ -216,7 +217,7 @@ start_names(void)
             }
 
             name->len = len;
-            name->hash = ngx_http_rt_hash(name->text, len);
+            name->hash = name_hash(name->text, len);
 
         } while (used[FORGOTTEN(name->hash)]);
 
@@ -239,6 +240,11 @@ start(uint64_t pos)
     ngx_http_rt_ring_init(&w->store.ring, w->ring, RING_SIZE);
     assert_int_equal(ngx_http_rt_index_init(&w->store.index, w->index,
                                             INDEX_SIZE), 0);
+
+    /* shares are share.c's business */
+
+    w->store.index.most_readers = UINT32_MAX;
+    w->store.index.least_keys = 0;
 
     if (pos) {
         w->store.ring.head = pos;
@@ -1482,6 +1488,37 @@ check_topic(ledger_t *l, world_t *w, unsigned i)
 }
 
 
+/* in steps, as nginx does it, or at once */
+
+static void
+begin(world_t *w, unsigned i, uint64_t cursor, ngx_http_rt_history_t *history,
+    ngx_http_rt_start_t *start)
+{
+    int                  all;
+    ngx_http_rt_cell_t  *cell;
+    ngx_http_rt_view_t   view;
+
+    cell = find(w, i);
+
+    if (roll(2)) {
+        ngx_http_rt_topic_start(&w->store, cell, names[i].hash, cursor,
+                                history, start);
+        return;
+    }
+
+    all = (history->count == UINT64_MAX && history->since == 0 && roll(2));
+
+    ngx_http_rt_topic_view(&w->store, cell, names[i].hash, &view);
+    check(view.now == w->store.ring.seq);
+
+    ngx_http_rt_start_init(start, &view, cursor, all ? NULL : history);
+
+    while (ngx_http_rt_start_step(&w->store.ring, start, 1 + roll(3))
+           != NGX_HTTP_RT_START_OVER)
+    { /* void */ }
+}
+
+
 /*
  * What a reader gets from its cursor on, and what it is told to have lost,
  * cover all that has ever been published to the topic behind its cursor.
@@ -1493,12 +1530,10 @@ check_start(ledger_t *l, world_t *w, unsigned i)
     topic_t                *t;
     entry_t                *e, *lost;
     uint64_t                cursor, seq, pos, count, bound;
-    ngx_http_rt_cell_t     *cell;
     ngx_http_rt_start_t     start;
     ngx_http_rt_history_t   history;
 
     t = &l->topics[i];
-    cell = find(w, i);
 
     switch (roll(4)) {
 
@@ -1517,8 +1552,7 @@ check_start(ledger_t *l, world_t *w, unsigned i)
     history.count = roll(2) ? UINT64_MAX : roll(6);
     history.since = roll(2) ? 0 : now - roll(200);
 
-    ngx_http_rt_topic_start(&w->store, cell, names[i].hash, cursor, &history,
-                            &start);
+    begin(w, i, cursor, &history, &start);
 
     bound = t->gone;
 
