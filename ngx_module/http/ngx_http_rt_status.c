@@ -29,6 +29,10 @@ typedef struct {
     uint64_t                 delivered[NGX_HTTP_RT_TRANSPORTS];
     uint64_t                 gaps[NGX_HTTP_RT_GAP_REASONS];
     uint64_t                 refused;
+    uint64_t                 topics_evicted;
+    uint64_t                 keys_evicted;
+    uint64_t                 publications_refused;
+    uint64_t                 subscriptions_refused;
 } ngx_http_rt_status_t;
 
 
@@ -236,6 +240,10 @@ ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone, ngx_http_rt_status_t *st)
     st->ring_bytes = store->ring.size;
     st->ring_used = store->ring.head - store->ring.tail;
     st->index_free = (uint64_t) store->index.nfree * NGX_HTTP_RT_CELL_SIZE;
+    st->topics_evicted = store->index.topics_evicted;
+    st->keys_evicted = store->index.keys_evicted;
+    st->publications_refused = zone->sh->publications_refused;
+    st->subscriptions_refused = zone->sh->subscriptions_refused;
 
     ngx_http_rt_zone_unlock(zone);
 
@@ -297,9 +305,14 @@ ngx_http_rt_status_json(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
 
         p = ngx_sprintf(p, "},\"ring_bytes\":%uL,\"ring_used_bytes\":%uL,"
                         "\"index_free_bytes\":%uL,"
-                        "\"worker_publications_refused\":%uL}%s",
+                        "\"worker_publications_refused\":%uL,"
+                        "\"topics_evicted\":%uL,\"keys_evicted\":%uL,"
+                        "\"publications_refused\":%uL,"
+                        "\"subscriptions_refused\":%uL}%s",
                         st->ring_bytes, st->ring_used, st->index_free,
-                        st->refused, n > 1 ? "," : "");
+                        st->refused, st->topics_evicted, st->keys_evicted,
+                        st->publications_refused, st->subscriptions_refused,
+                        n > 1 ? "," : "");
     }
 
     *p++ = '}';
@@ -365,6 +378,28 @@ ngx_http_rt_status_text(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
     p = ngx_http_rt_status_metric(p, st, n, "realtime_index_free_bytes",
                                   "gauge", "Bytes free in the index.",
                            offsetof(ngx_http_rt_status_t, index_free));
+
+    p = ngx_http_rt_status_metric(p, st, n,
+                           "realtime_topics_evicted_total", "counter",
+                           "Idle topics given up for want of room.",
+                           offsetof(ngx_http_rt_status_t, topics_evicted));
+
+    p = ngx_http_rt_status_metric(p, st, n,
+                           "realtime_keys_evicted_total", "counter",
+                           "Idempotency keys given up before their time.",
+                           offsetof(ngx_http_rt_status_t, keys_evicted));
+
+    p = ngx_http_rt_status_metric(p, st, n,
+                           "realtime_publications_refused_total", "counter",
+                           "Publications refused for want of room.",
+                           offsetof(ngx_http_rt_status_t,
+                                    publications_refused));
+
+    p = ngx_http_rt_status_metric(p, st, n,
+                           "realtime_subscriptions_refused_total", "counter",
+                           "Subscriptions refused for want of room.",
+                           offsetof(ngx_http_rt_status_t,
+                                    subscriptions_refused));
 
     return ngx_http_rt_status_metric(p, st, n,
                            "realtime_worker_publications_refused_total",

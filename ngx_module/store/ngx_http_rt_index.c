@@ -24,8 +24,6 @@ static void ngx_http_rt_index_unhang(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
 static ngx_http_rt_cell_t *ngx_http_rt_index_victim(
     ngx_http_rt_index_t *index, unsigned kind);
-static void ngx_http_rt_index_hang(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell);
 static ngx_http_rt_index_list_t *ngx_http_rt_index_list_of(
     ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell);
 static void ngx_http_rt_index_forget(uint64_t *forgotten, uint32_t hash,
@@ -469,66 +467,6 @@ ngx_http_rt_index_of_topic(ngx_http_rt_index_t *index, uint32_t number,
 
 
 ngx_http_rt_cell_t *
-ngx_http_rt_index_find_key(ngx_http_rt_index_t *index, const u_char *key)
-{
-    uint32_t             hash, steps;
-    ngx_http_rt_cell_t  *cell;
-
-    memcpy(&hash, key, sizeof(uint32_t));
-
-    steps = 0;
-
-    for (cell = ngx_http_rt_index_at(index,
-                                     index->buckets[hash & index->mask]);
-         cell;
-         cell = ngx_http_rt_index_next(index, cell, &steps))
-    {
-        if (cell->hash == hash && cell->kind == NGX_HTTP_RT_CELL_KEY
-            && memcmp(cell->key.key, key, sizeof(cell->key.key)) == 0)
-        {
-            return cell;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* keys older than "expired" make room first */
-
-ngx_http_rt_cell_t *
-ngx_http_rt_index_add_key(ngx_http_rt_index_t *index,
-    const ngx_http_rt_key_t *key, uint64_t expired)
-{
-    int                  i;
-    ngx_http_rt_cell_t  *cell;
-
-    index->expired = expired;
-
-    for (i = 0; i < 2; i++) {
-        cell = ngx_http_rt_index_at(index, index->keys.oldest);
-
-        if (cell && cell->key.time < expired) {
-            ngx_http_rt_index_remove(index, cell);
-        }
-    }
-
-    cell = ngx_http_rt_index_alloc(index, NGX_HTTP_RT_CELL_KEY);
-    if (cell == NULL) {
-        return NULL;
-    }
-
-    memcpy(&cell->hash, key->key, sizeof(uint32_t));
-    cell->key = *key;
-
-    ngx_http_rt_index_hang(index, cell);
-    ngx_http_rt_index_list(index, cell);
-
-    return cell;
-}
-
-
-ngx_http_rt_cell_t *
 ngx_http_rt_index_alloc(ngx_http_rt_index_t *index, unsigned kind)
 {
     ngx_http_rt_cell_t  *cell;
@@ -605,7 +543,7 @@ ngx_http_rt_index_free(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 }
 
 
-static void
+void
 ngx_http_rt_index_hang(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
     uint32_t  *bucket;

@@ -56,8 +56,8 @@
 /* hash of their first segments */
 #define NGX_HTTP_RT_FORGOTTEN      1024
 
-/* the shares, in parts of the cells: an attacker's subscribers leave half of */
-/* the index, and 600 keys a second fit into an eighth of 1m for one second */
+/* the shares, in parts of the cells: whoever opens connections cannot have */
+/* more than half, and a zone of 64m, with 32 thousand cells, keeps 4096 keys */
 #define NGX_HTTP_RT_SHARE_READERS  2
 #define NGX_HTTP_RT_SHARE_KEYS     8
 

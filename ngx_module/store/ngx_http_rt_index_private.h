@@ -1,7 +1,8 @@
 /*
  * What the files of the index share: ngx_http_rt_index.c has cells, the hash
- * table and order lists, ngx_http_rt_presence.c who subscribes, and
- * ngx_http_rt_index_repair.c what is done after a death.
+ * table and order lists, ngx_http_rt_index_key.c the idempotency keys,
+ * ngx_http_rt_presence.c the subscribers, and ngx_http_rt_index_repair.c what is
+ * done after a death.
  */
 
 #ifndef _NGX_HTTP_RT_INDEX_PRIVATE_H_INCLUDED_
@@ -56,6 +57,8 @@ ngx_http_rt_index_next(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell,
 ngx_http_rt_cell_t *ngx_http_rt_index_alloc(ngx_http_rt_index_t *index,
     unsigned kind);
 void ngx_http_rt_index_free(ngx_http_rt_index_t *index,
+    ngx_http_rt_cell_t *cell);
+void ngx_http_rt_index_hang(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
 void ngx_http_rt_index_list(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);

@@ -7,7 +7,9 @@
  * Sources: ngx_http_rt_ring.c ngx_http_rt_pattern.c ngx_http_rt_utf8.c
  * Sources: ngx_http_rt_source.c ngx_http_rt_blob.c
  * Sources: ngx_http_rt_presence.c ngx_http_rt_index_repair.c
+ * Sources: ngx_http_rt_index_key.c
  * Sources: ngx_http_rt_shape.c ngx_http_rt_hash.c
+ * Sources: ngx_http_rt_append.c ngx_http_rt_chain.c
  */
 
 

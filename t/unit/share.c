@@ -5,6 +5,7 @@
  *
  * Sources: ngx_http_rt_index.c ngx_http_rt_presence.c
  * Sources: ngx_http_rt_index_repair.c ngx_http_rt_shape.c ngx_http_rt_hash.c
+ * Sources: ngx_http_rt_index_key.c
  * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
  */
 
