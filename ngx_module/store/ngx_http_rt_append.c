@@ -509,11 +509,12 @@ ngx_http_rt_topic_link(ngx_http_rt_store_t *store)
             rec->ordinal = t->ordinal + 1;
             rec->bytes = t->bytes + rec->data_len;
 
+            prev = ngx_http_rt_record(ring, t->last);
+
             if (t->first
                 && (t->last < ring->tail || t->last >= pos
                     || t->last % NGX_HTTP_RT_RING_ALIGN
-                    || ring->size - t->last % ring->size
-                       < sizeof(ngx_http_rt_record_t)))
+                    || (u_char *) &prev[1] > ring->base + ring->size))
             {
                 ngx_http_rt_topic_lose(store, cell);
             }
@@ -523,7 +524,6 @@ ngx_http_rt_topic_link(ngx_http_rt_store_t *store)
 
                 ngx_http_rt_point("prev");
 
-                prev = ngx_http_rt_record(ring, t->last);
                 __atomic_store_n(&prev->next, rec->prev, __ATOMIC_RELEASE);
 
                 ngx_http_rt_point("next");

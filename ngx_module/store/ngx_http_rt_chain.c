@@ -15,7 +15,7 @@
 static uint64_t ngx_http_rt_topic_seq(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t *cell);
 static uint64_t ngx_http_rt_topic_follow(ngx_http_rt_store_t *store,
-    ngx_http_rt_cell_t *cell, uint64_t pos);
+    ngx_http_rt_cell_t *cell, const ngx_http_rt_record_t *rec, uint64_t pos);
 static void ngx_http_rt_topic_lose_all(ngx_http_rt_store_t *store);
 static void ngx_http_rt_topic_evict_blob(ngx_http_rt_store_t *store,
     ngx_http_rt_record_t *blob);
@@ -70,7 +70,9 @@ ngx_http_rt_topic_trim(ngx_http_rt_store_t *store)
         while (t->first && ngx_http_rt_topic_seq(store, cell) <= t->floor
                && t->first)
         {
-            t->first = ngx_http_rt_topic_follow(store, cell, t->first);
+            t->first = ngx_http_rt_topic_follow(store, cell,
+                               ngx_http_rt_record(&store->ring, t->first),
+                               t->first);
         }
     }
 }
@@ -105,13 +107,13 @@ ngx_http_rt_topic_seq(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell)
 
 static uint64_t
 ngx_http_rt_topic_follow(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
-    uint64_t pos)
+    const ngx_http_rt_record_t *rec, uint64_t pos)
 {
     uint64_t                   next;
     ngx_http_rt_cell_topic_t  *t;
 
     t = &cell->topic;
-    next = ngx_http_rt_record_next(ngx_http_rt_record(&store->ring, pos), pos);
+    next = ngx_http_rt_record_next(rec, pos);
 
     if (pos == t->last || (next > pos && next <= t->last)) {
         return (pos == t->last) ? 0 : next;
@@ -227,7 +229,7 @@ ngx_http_rt_topic_delete(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
         }
 
         seq = rec->seq;
-        pos = ngx_http_rt_topic_follow(store, cell, pos);
+        pos = ngx_http_rt_topic_follow(store, cell, rec, pos);
     }
 
     if (n == 0 || t->first == 0) {
@@ -241,7 +243,7 @@ ngx_http_rt_topic_delete(ngx_http_rt_store_t *store, ngx_http_rt_cell_t *cell,
     for (pos = first, i = 0; pos && i < n; i++) {
         rec = ngx_http_rt_record(&store->ring, pos);
         rec->flags |= NGX_HTTP_RT_RECORD_DELETED;
-        pos = ngx_http_rt_topic_follow(store, cell, pos);
+        pos = ngx_http_rt_topic_follow(store, cell, rec, pos);
     }
 
     return seq < upto && t->first;
@@ -278,7 +280,7 @@ ngx_http_rt_topic_evict(void *data, ngx_http_rt_record_t *rec, uint64_t pos)
         ngx_http_rt_point("floor");
 
         __atomic_store_n(&cell->topic.first,
-                         ngx_http_rt_topic_follow(store, cell, pos),
+                         ngx_http_rt_topic_follow(store, cell, rec, pos),
                          __ATOMIC_RELEASE);
     }
 
@@ -314,7 +316,9 @@ ngx_http_rt_topic_evict_blob(ngx_http_rt_store_t *store,
         t->floor = seq;
 
         __atomic_store_n(&t->first,
-                         ngx_http_rt_topic_follow(store, cell, t->first),
+                         ngx_http_rt_topic_follow(store, cell,
+                               ngx_http_rt_record(&store->ring, t->first),
+                               t->first),
                          __ATOMIC_RELEASE);
     }
 }

@@ -12,6 +12,8 @@
 
 static void ngx_http_rt_ring_evict(ngx_http_rt_ring_t *ring,
     ngx_http_rt_ring_evict_pt evict, void *data);
+static int ngx_http_rt_ring_take(ngx_http_rt_ring_t *ring, uint64_t pos,
+    size_t rest, ngx_http_rt_record_t *rec);
 static int ngx_http_rt_ring_find(ngx_http_rt_ring_t *ring, uint64_t *pos,
     uint64_t end, uint32_t flags, ngx_http_rt_record_t *rec);
 static int ngx_http_rt_ring_check(ngx_http_rt_ring_t *ring, uint64_t pos);
@@ -94,12 +96,12 @@ ngx_http_rt_ring_evict(ngx_http_rt_ring_t *ring,
 
     tail = ring->tail;
     rest = ring->size - tail % ring->size;
-    rec = ngx_http_rt_record(ring, tail);
+    rec = (ngx_http_rt_record_t *) (ring->base + ring->size - rest);
 
     if (rest < sizeof(ngx_http_rt_record_t)) {
         tail += rest;
 
-    } else if (!ngx_http_rt_ring_sane(ring, tail, rec->size)
+    } else if (!ngx_http_rt_ring_sane(rec->size, rest)
                || rec->size > ring->head - tail)
     {
         evict(data, NULL, tail);
@@ -138,7 +140,7 @@ ngx_http_rt_ring_mend(ngx_http_rt_ring_t *ring, uint64_t pos,
 
     rec = ngx_http_rt_record(ring, pos);
 
-    if (ngx_http_rt_ring_sane(ring, pos, rec->size)
+    if (ngx_http_rt_ring_sane(rec->size, rest)
         && rec->size <= ring->head - pos)
     {
         return 0;
@@ -236,17 +238,29 @@ int
 ngx_http_rt_ring_read(ngx_http_rt_ring_t *ring, uint64_t pos,
     ngx_http_rt_record_t *rec)
 {
+    size_t  rest;
+
+    rest = ring->size - pos % ring->size;
+
     /* a position may be a stranger's: never read past the end */
 
-    if (ring->size - pos % ring->size < sizeof(ngx_http_rt_record_t)
-        || pos % NGX_HTTP_RT_RING_ALIGN)
-    {
+    if (rest < sizeof(ngx_http_rt_record_t) || pos % NGX_HTTP_RT_RING_ALIGN) {
         return NGX_HTTP_RT_RING_LAPPED;
     }
 
-    memcpy(rec, ring->base + pos % ring->size, sizeof(ngx_http_rt_record_t));
+    return ngx_http_rt_ring_take(ring, pos, rest, rec);
+}
 
-    if (!ngx_http_rt_ring_sane(ring, pos, rec->size)) {
+
+/* "rest" is from pos to the end of the memory */
+
+static inline int
+ngx_http_rt_ring_take(ngx_http_rt_ring_t *ring, uint64_t pos, size_t rest,
+    ngx_http_rt_record_t *rec)
+{
+    memcpy(rec, ring->base + ring->size - rest, sizeof(ngx_http_rt_record_t));
+
+    if (!ngx_http_rt_ring_sane(rec->size, rest)) {
         return NGX_HTTP_RT_RING_LAPPED;
     }
 
@@ -292,8 +306,9 @@ ngx_http_rt_ring_find(ngx_http_rt_ring_t *ring, uint64_t *pos, uint64_t end,
             continue;
         }
 
-        if (ngx_http_rt_ring_read(ring, *pos, rec)
-            != NGX_HTTP_RT_RING_OK)
+        if (*pos % NGX_HTTP_RT_RING_ALIGN
+            || ngx_http_rt_ring_take(ring, *pos, rest, rec)
+               != NGX_HTTP_RT_RING_OK)
         {
             return NGX_HTTP_RT_RING_LAPPED;
         }

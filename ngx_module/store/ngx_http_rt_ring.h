@@ -81,12 +81,11 @@ void ngx_http_rt_ring_init(ngx_http_rt_ring_t *ring, u_char *base,
 size_t ngx_http_rt_record_size(size_t topic, size_t event, size_t type,
     size_t data);
 
-/* whether something of this size may be a record at pos */
+/* whether something of this size may be a record, "rest" before the end */
 
-#define ngx_http_rt_ring_sane(ring, pos, len)                                 \
+#define ngx_http_rt_ring_sane(len, rest)                                      \
     ((len) >= sizeof(ngx_http_rt_record_t)                                    \
-     && (len) % NGX_HTTP_RT_RING_ALIGN == 0                                   \
-     && (len) <= (ring)->size - (pos) % (ring)->size)
+     && (len) % NGX_HTTP_RT_RING_ALIGN == 0 && (len) <= (rest))
 
 
 /* the writer, under the zone's mutex; 0: a pin is in the way */
