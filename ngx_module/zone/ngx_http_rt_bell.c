@@ -176,7 +176,11 @@ ngx_http_rt_bell_ring(ngx_http_rt_zone_t *zone, ngx_http_rt_presence_t *p)
             slot = &zone->sh->slots[n];
 
             if (slot == zone->slot) {
-                zone->heard(zone);
+
+                if (zone->heard) {
+                    zone->heard(zone);
+                }
+
                 continue;
             }
 
@@ -239,6 +243,8 @@ ngx_http_rt_bell_heard(void)
     zones = ngx_http_rt_bell_zones->elts;
 
     for (i = 0; i < ngx_http_rt_bell_zones->nelts; i++) {
-        zones[i]->heard(zones[i]);
+        if (zones[i]->heard) {
+            zones[i]->heard(zones[i]);
+        }
     }
 }

@@ -227,6 +227,10 @@ ngx_http_rt_zone_leave(ngx_http_rt_zone_t *zone,
     ngx_uint_t           i, end;
     ngx_http_rt_cell_t  *cell;
 
+    if (zone->slot == NULL) {
+        return;
+    }
+
     for (i = 0; i < n; /* void */ ) {
 
         end = i + ngx_min(n - i, NGX_HTTP_RT_ZONE_HOLD);
