@@ -1,8 +1,8 @@
 /*
  * What the files of the index share: ngx_http_rt_index.c has cells, the hash
  * table and order lists, ngx_http_rt_index_key.c the idempotency keys,
- * ngx_http_rt_presence.c the subscribers, and ngx_http_rt_index_repair.c what is
- * done after a death.
+ * ngx_http_rt_presence.c the subscribers, and ngx_http_rt_index_repair.c what
+ * is done after a death.
  */
 
 #ifndef _NGX_HTTP_RT_INDEX_PRIVATE_H_INCLUDED_
