@@ -1,15 +1,25 @@
 /*
- * Workers, the daemons behind a name of realtime_worker, and the links of this
- * process to them: one connection for each daemon.
+ * The room of the daemons: which there are behind a name of realtime_worker,
+ * and the link of this process to each of them, one connection.
  *
- * Who asks owns an ngx_http_rt_call_t and waits with it in the link's table,
- * under an id.  Its handler is called exactly once: with the answer, or with
- * none and a status that says why; after that, or after a cancel, nobody has
- * the call any more.  A subscription's handler is called for each event, with
+ * Files: ngx_http_rt_worker.c has the directive and finds the daemon of an
+ * entity; ngx_http_rt_link.c and its neighbours the connection, frames, calls
+ * and the daemon's publications; ngx_http_rt_tally.c the state of the links of
+ * all processes, in shared memory.  The room owns the connections, their
+ * buffers and the tables of calls.
+ *
+ * A caller owns an ngx_http_rt_call_t, which waits in the link's table under an
+ * id.  Its handler is called exactly once: with the answer, or without one and
+ * with a status that says why; after that, or after a cancel, the link has
+ * forgotten the call.  A subscription's handler is called for each event, with
  * RT_WIRE_EVENT, and for the last time with anything else.
  *
  * Handlers run from the link's events: they set the log, and run the posted
  * requests of a connection that they have finalized a request of.
+ *
+ * The room may call zone/ (publications, subscribers of a topic), text/, and
+ * the wire format that it shares with the daemon (rt_wire.h); nothing of
+ * delivery/, session/, dialect/ or http/, which all call it.
  */
 
 #ifndef _NGX_HTTP_RT_LINK_H_INCLUDED_
@@ -196,6 +206,9 @@ void ngx_http_rt_link_init_process(ngx_http_rt_link_t *link,
     ngx_cycle_t *cycle);
 void ngx_http_rt_link_exit_process(ngx_http_rt_link_t *link);
 
+
+/* ngx_http_rt_link_call.c */
+
 ngx_int_t ngx_http_rt_link_ask(ngx_http_rt_link_t *link,
     ngx_http_rt_call_t *call, const ngx_http_rt_ask_t *ask);
 void ngx_http_rt_link_cancel(ngx_http_rt_call_t *call);
@@ -203,11 +216,17 @@ void ngx_http_rt_link_cancel(ngx_http_rt_call_t *call);
 /* so many events of a subscription have been passed on */
 void ngx_http_rt_link_passed(ngx_http_rt_call_t *call, ngx_uint_t n);
 
-/* a word of ours that needs no answer, or PONG; see the wire's rules */
+
+/* ngx_http_rt_link_output.c */
+
+/* a frame that needs no answer, or a PING; see the wire's rules */
 ngx_int_t ngx_http_rt_link_tell(ngx_http_rt_link_t *link, rt_wire_type_e type,
     uint64_t id, rt_wire_field_e tag, uint64_t value);
 
-/* the connection's id in commands; its daemons will hear of its end */
+
+/* ngx_http_rt_link_client.c */
+
+/* the connection's id in commands; its daemons will be told of its end */
 uint64_t ngx_http_rt_link_client(ngx_http_request_t *r,
     ngx_http_rt_link_t *link);
 
