@@ -275,7 +275,7 @@ ngx_http_rt_ws_open(ngx_http_rt_subscriber_t *s)
             return NGX_ERROR;
         }
 
-        if (ngx_http_rt_topic_check(topic.data, topic.len) == NULL) {
+        if (ngx_http_rt_rule_topic(topic.data, topic.len) == NULL) {
             ws->topic.len = topic.len;
             ws->topic.data = ngx_pstrdup(s->pool, &topic);
             if (ws->topic.data == NULL) {

@@ -20,6 +20,7 @@
 #include "ngx_http_rt_id.h"
 #include "ngx_http_rt_message.h"
 #include "ngx_http_rt_pattern.h"
+#include "ngx_http_rt_rule.h"
 #include "ngx_http_rt_ws_extension.h"
 #include "ngx_http_rt_zone.h"
 #include "ngx_http_rt_zone_private.h"
@@ -377,11 +378,6 @@ typedef struct {
 } ngx_http_rt_ctx_t;
 
 
-/* ngx_http_realtime_module.c */
-
-ngx_http_rt_ctx_t *ngx_http_rt_ctx(ngx_http_request_t *r);
-
-
 /* ngx_http_rt_audience.c */
 
 typedef void (*ngx_http_rt_audience_pt)(ngx_http_rt_audience_t *a, void *data);
@@ -494,45 +490,6 @@ void ngx_http_rt_detach(ngx_http_rt_subscriber_t *s);
 void ngx_http_rt_detach_close(ngx_http_rt_subscriber_t *s, ngx_int_t rc);
 
 
-/* ngx_http_rt_answer.c */
-
-ngx_int_t ngx_http_rt_answer_init(ngx_conf_t *cf);
-ngx_int_t ngx_http_rt_answer(ngx_http_request_t *r, ngx_uint_t status,
-    u_char *json, size_t len);
-ngx_int_t ngx_http_rt_answer_text(ngx_http_request_t *r, ngx_uint_t status,
-    const char *type, u_char *text, size_t len);
-ngx_int_t ngx_http_rt_answer_error(ngx_http_request_t *r, ngx_uint_t status,
-    const char *fmt, ...);
-/* refuses from within: the handler returns ctx->rc when it sees NGX_DONE */
-
-#define ngx_http_rt_refuse(r, status, ...)                                    \
-    (ngx_http_rt_ctx(r)->rc =                                                 \
-             ngx_http_rt_answer_error(r, status, __VA_ARGS__), NGX_DONE)
-
-ngx_int_t ngx_http_rt_header_add(ngx_http_request_t *r, const char *name,
-    const u_char *value, size_t len);
-ngx_int_t ngx_http_rt_header_id(ngx_http_request_t *r, uint64_t epoch,
-    uint64_t seq);
-ngx_int_t ngx_http_rt_header_live(ngx_http_request_t *r);
-ngx_table_elt_t *ngx_http_rt_header_find(ngx_http_request_t *r,
-    const char *name);
-ngx_int_t ngx_http_rt_header_list(ngx_http_request_t *r, const char *name,
-    ngx_str_t *list);
-u_char *ngx_http_rt_header_token(ngx_str_t *list, const char *token);
-
-
-/* ngx_http_rt_publish.c */
-
-ngx_int_t ngx_http_rt_publish(ngx_http_request_t *r);
-ngx_int_t ngx_http_rt_publish_collect(ngx_http_request_t *r,
-    ngx_str_t *body);
-
-
-/* ngx_http_rt_subscribe.c */
-
-ngx_int_t ngx_http_rt_subscribe(ngx_http_request_t *r);
-
-
 /* the protocols */
 
 extern const ngx_http_rt_protocol_t  ngx_http_rt_sse;
@@ -547,9 +504,9 @@ ngx_uint_t ngx_http_rt_ws_envelope(ngx_http_request_t *r);
 ngx_uint_t ngx_http_rt_ws_deflate(ngx_http_request_t *r);
 
 
-/* ngx_http_rt_status.c */
+/* until its users include it themselves */
 
-ngx_int_t ngx_http_rt_status(ngx_http_request_t *r);
+#include "ngx_http_rt_http.h"
 
 
 #endif /* _NGX_HTTP_RT_H_INCLUDED_ */

@@ -1,12 +1,13 @@
 /*
- * What realtime_pass has said, and what its three ways share: HTTP in _pass.c,
- * WebSocket in _pass_ws.c, streams of events in _events.c.
+ * What realtime_pass has been given, and what its three ways share: HTTP in
+ * _pass.c, WebSocket in _pass_ws.c, streams of events in _events.c.
  */
 
 #ifndef _NGX_HTTP_RT_PASS_H_INCLUDED_
 #define _NGX_HTTP_RT_PASS_H_INCLUDED_
 
 
+#include "ngx_http_rt_http.h"
 #include "ngx_http_rt_link.h"
 
 
@@ -23,17 +24,28 @@ struct ngx_http_rt_pass_conf_s {
 };
 
 
-/* ngx_http_rt_pass.c */
+/* ngx_http_rt_pass_conf.c */
 
 char *ngx_http_rt_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_rt_pass_merge(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *conf);
 
+
+/* ngx_http_rt_pass.c */
+
 ngx_int_t ngx_http_rt_pass(ngx_http_request_t *r);
 
-/* who asks what of whom; NGX_DONE: it has been refused */
+
+/* ngx_http_rt_pass_ask.c */
+
+/* what the location says, and of which daemon; NGX_DONE: it has been refused */
 ngx_int_t ngx_http_rt_pass_ask(ngx_http_request_t *r, ngx_http_rt_ask_t *ask,
     ngx_http_rt_link_t **link);
+ngx_int_t ngx_http_rt_pass_conditions(ngx_http_request_t *r,
+    ngx_http_rt_ask_t *ask);
+
+
+/* ngx_http_rt_pass_reply.c */
 
 /* the daemon's answer */
 ngx_int_t ngx_http_rt_pass_reply(ngx_http_request_t *r,
@@ -41,6 +53,10 @@ ngx_int_t ngx_http_rt_pass_reply(ngx_http_request_t *r,
 
 /* {"error":"code","message":"..."} and Retry-After with 503 */
 ngx_int_t ngx_http_rt_pass_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, const char *message);
+
+/* the same from within, as ngx_http_rt_refuse() */
+ngx_int_t ngx_http_rt_pass_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *message);
 
 /* why ngx_http_rt_link_ask() did not, or what became of a call */

@@ -14,6 +14,7 @@
 #include "ngx_http_rt.h"
 #include "ngx_http_rt_command.h"
 #include "ngx_http_rt_json.h"
+#include "ngx_http_rt_operation.h"
 #include "ngx_http_rt_pass.h"
 
 
@@ -46,10 +47,17 @@ typedef struct {
 static const char *ngx_http_rt_pass_ws_check(ngx_http_rt_command_t *command);
 static void ngx_http_rt_pass_ws_ask(ngx_http_rt_pass_ws_t *ws,
     ngx_http_rt_command_t *command);
+static ngx_http_rt_pass_ws_call_t *ngx_http_rt_pass_ws_call(
+    ngx_http_rt_pass_ws_t *ws, ngx_http_rt_command_t *command);
+static void ngx_http_rt_pass_ws_fill(ngx_http_rt_ask_t *ask,
+    ngx_http_rt_command_t *command);
 static void ngx_http_rt_pass_ws_answered(ngx_http_rt_call_t *call,
     const rt_wire_frame_t *f, ngx_uint_t status);
 static void ngx_http_rt_pass_ws_reply(ngx_http_rt_pass_ws_t *ws,
     const u_char *id, size_t id_len, const rt_wire_frame_t *f);
+static u_char *ngx_http_rt_pass_ws_json_ok(u_char *p, rt_wire_str_t *body,
+    const rt_wire_frame_t *f);
+static u_char *ngx_http_rt_pass_ws_json_error(u_char *p, rt_wire_str_t *body);
 static void ngx_http_rt_pass_ws_error(ngx_http_rt_pass_ws_t *ws,
     const u_char *id, size_t id_len, const char *code, const char *message);
 static void ngx_http_rt_pass_ws_send(ngx_http_rt_pass_ws_t *ws, u_char *json,
@@ -163,53 +171,72 @@ ngx_http_rt_pass_ws_ask(ngx_http_rt_pass_ws_t *ws,
     ngx_http_rt_ask_t            ask;
     ngx_http_rt_pass_ws_call_t  *wc;
 
-    ask = ws->ask;
-
-    ask.type = RT_WIRE_COMMAND;
-    ask.name.data = (u_char *) command->name;
-    ask.name.len = command->name_len;
-    ask.key.data = (u_char *) command->key;
-    ask.key.len = command->key_len;
-    ask.body.data = (u_char *) command->data;
-    ask.body.len = command->data_len;
-    ask.expect = command->version;
-    ask.has_expect = command->has_version;
-
-    wc = NULL;
     rc = NGX_HTTP_RT_LINK_BUSY;
 
     if (ws->ncalls < NGX_HTTP_RT_PASS_WS_CALLS) {
         rc = NGX_ERROR;
 
-        wc = ngx_calloc(sizeof(ngx_http_rt_pass_ws_call_t), ngx_cycle->log);
+        wc = ngx_http_rt_pass_ws_call(ws, command);
 
         if (wc) {
-            wc->ws = ws;
-            wc->call.handler = ngx_http_rt_pass_ws_answered;
-            wc->call.data = wc;
-            wc->id_len = command->id_len;
+            ask = ws->ask;
+            ngx_http_rt_pass_ws_fill(&ask, command);
 
-            if (wc->id_len) {
-                ngx_memcpy(wc->id, command->id, wc->id_len);
+            rc = ngx_http_rt_operation_command(NULL, ws->link, &wc->call,
+                                               &ask);
+            if (rc == NGX_OK) {
+                return;
             }
 
-            rc = ngx_http_rt_link_ask(ws->link, &wc->call, &ask);
+            ngx_http_rt_pass_ws_free(wc);
         }
-    }
-
-    if (rc == NGX_OK) {
-        ngx_queue_insert_tail(&ws->calls, &wc->queue);
-        ws->ncalls++;
-        return;
-    }
-
-    if (wc) {
-        ngx_free(wc);
     }
 
     (void) ngx_http_rt_pass_reason(rc, &code, &message);
 
     ngx_http_rt_pass_ws_error(ws, command->id, command->id_len, code, message);
+}
+
+
+static ngx_http_rt_pass_ws_call_t *
+ngx_http_rt_pass_ws_call(ngx_http_rt_pass_ws_t *ws,
+    ngx_http_rt_command_t *command)
+{
+    ngx_http_rt_pass_ws_call_t  *wc;
+
+    wc = ngx_calloc(sizeof(ngx_http_rt_pass_ws_call_t), ngx_cycle->log);
+    if (wc == NULL) {
+        return NULL;
+    }
+
+    wc->ws = ws;
+    wc->call.handler = ngx_http_rt_pass_ws_answered;
+    wc->call.data = wc;
+    wc->id_len = command->id_len;
+
+    if (wc->id_len) {
+        ngx_memcpy(wc->id, command->id, wc->id_len);
+    }
+
+    ngx_queue_insert_tail(&ws->calls, &wc->queue);
+    ws->ncalls++;
+
+    return wc;
+}
+
+
+static void
+ngx_http_rt_pass_ws_fill(ngx_http_rt_ask_t *ask,
+    ngx_http_rt_command_t *command)
+{
+    ask->name.data = (u_char *) command->name;
+    ask->name.len = command->name_len;
+    ask->key.data = (u_char *) command->key;
+    ask->key.len = command->key_len;
+    ask->body.data = (u_char *) command->data;
+    ask->body.len = command->data_len;
+    ask->expect = command->version;
+    ask->has_expect = command->has_version;
 }
 
 
@@ -235,8 +262,6 @@ ngx_http_rt_pass_ws_answered(ngx_http_rt_call_t *call,
     ngx_http_rt_pass_ws_free(wc);
 }
 
-
-/* the daemon's {"error":"code",...} becomes {"code":"code",...} */
 
 static void
 ngx_http_rt_pass_ws_reply(ngx_http_rt_pass_ws_t *ws, const u_char *id,
@@ -266,32 +291,47 @@ ngx_http_rt_pass_ws_reply(ngx_http_rt_pass_ws_t *ws, const u_char *id,
     p = ngx_cpymem(json, "{\"id\":", 6);
     p = ngx_cpymem(p, id, id_len);
 
-    if (status >= 200 && status < 300) {
-        p = ngx_cpymem(p, ",\"ok\":", 6);
-        p = ngx_cpymem(p, body.data, body.len);
-
-        if (rt_wire_has(f, RT_WIRE_F_VERSION)) {
-            p = ngx_sprintf(p, ",\"version\":%uL",
-                            rt_wire_number(f, RT_WIRE_F_VERSION));
-        }
-
-    } else {
-        p = ngx_cpymem(p, ",\"error\":", 9);
-
-        if (body.len > 9 && ngx_strncmp(body.data, "{\"error\":", 9) == 0) {
-            p = ngx_cpymem(p, "{\"code\":", 8);
-            body.data += 9;
-            body.len -= 9;
-        }
-
-        p = ngx_cpymem(p, body.data, body.len);
-    }
+    p = (status >= 200 && status < 300)
+        ? ngx_http_rt_pass_ws_json_ok(p, &body, f)
+        : ngx_http_rt_pass_ws_json_error(p, &body);
 
     *p++ = '}';
 
     ngx_http_rt_pass_ws_send(ws, json, p - json);
 
     ngx_free(json);
+}
+
+
+static u_char *
+ngx_http_rt_pass_ws_json_ok(u_char *p, rt_wire_str_t *body,
+    const rt_wire_frame_t *f)
+{
+    p = ngx_cpymem(p, ",\"ok\":", 6);
+    p = ngx_cpymem(p, body->data, body->len);
+
+    if (rt_wire_has(f, RT_WIRE_F_VERSION)) {
+        p = ngx_sprintf(p, ",\"version\":%uL",
+                        rt_wire_number(f, RT_WIRE_F_VERSION));
+    }
+
+    return p;
+}
+
+
+/* the daemon's {"error":"code",...} becomes {"code":"code",...} */
+
+static u_char *
+ngx_http_rt_pass_ws_json_error(u_char *p, rt_wire_str_t *body)
+{
+    p = ngx_cpymem(p, ",\"error\":", 9);
+
+    if (body->len > 9 && ngx_strncmp(body->data, "{\"error\":", 9) == 0) {
+        p = ngx_cpymem(p, "{\"code\":", 8);
+        return ngx_cpymem(p, body->data + 9, body->len - 9);
+    }
+
+    return ngx_cpymem(p, body->data, body->len);
 }
 
 

@@ -69,6 +69,10 @@ ngx_http_rt_status(ngx_http_request_t *r)
     ngx_uint_t                    prometheus;
     ngx_http_rt_worker_status_t  *workers;
 
+    if (ngx_http_rt_handler_main(r, "realtime_status") != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         rc = ngx_http_discard_request_body(r);
         if (rc != NGX_OK) {

@@ -457,7 +457,7 @@ ngx_http_rt_subscribe_list(ngx_http_request_t *r, ngx_str_t *list,
             name.len = dst - name.data;
         }
 
-        reason = ngx_http_rt_pattern_check(name.data, name.len, &wild);
+        reason = ngx_http_rt_rule_pattern(name.data, name.len, &wild);
 
         if (reason) {
             return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST, "%s", reason);

@@ -8,6 +8,7 @@
  */
 
 #include "ngx_http_rt_link_private.h"
+#include "ngx_http_rt_rule.h"
 #include "ngx_http_rt_utf8.h"
 
 
@@ -86,7 +87,7 @@ ngx_http_rt_link_publication_try(ngx_http_rt_link_t *link,
 {
     ngx_http_rt_append_t  a;
 
-    *reason = ngx_http_rt_topic_check(m->topic, m->topic_len);
+    *reason = ngx_http_rt_rule_topic(m->topic, m->topic_len);
 
     if (*reason) {
         return NGX_DECLINED;
@@ -217,7 +218,7 @@ ngx_http_rt_link_publication_count(ngx_http_rt_link_t *link,
 
         watchers = 0;
 
-        if (ngx_http_rt_topic_check(topic, end - topic) == NULL) {
+        if (ngx_http_rt_rule_topic(topic, end - topic) == NULL) {
             ngx_http_rt_zone_name_set(link->zone, &name, topic, end - topic,
                                       0);
             watchers = ngx_http_rt_zone_watchers(link->zone, &name);

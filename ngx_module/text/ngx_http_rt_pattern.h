@@ -1,6 +1,7 @@
 /*
- * Topic names and the patterns that subscribe to them: what is valid, what
- * matches, and where a name falls in a hash table.
+ * Patterns that subscribe to topics: what matches, and where a name falls in a
+ * hash table.  What is valid differs by protocol; see ngx_http_rt_rule.h for
+ * HTTP.
  *
  * A pattern is a topic in which a whole segment may be "*" (any one segment),
  * a segment may end with "*" (any segment with that prefix, the bare prefix
@@ -19,13 +20,6 @@
 
 #define NGX_HTTP_RT_TOPIC_MAX  255
 
-
-/* NULL if valid, else the reason, short and static */
-const char *ngx_http_rt_topic_check(const u_char *p, size_t len);
-
-/* *wild is set to 1 if there are stars, else to 0; left alone on errors */
-const char *ngx_http_rt_pattern_check(const u_char *p, size_t len,
-    unsigned *wild);
 
 /* 1 or 0; both sides have been checked, and the topic has no stars */
 int ngx_http_rt_pattern_match(const u_char *pat, size_t plen,

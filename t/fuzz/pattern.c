@@ -2,7 +2,7 @@
  * Topics and patterns: the input is "pattern,topic".  Matching is compared to
  * a slow matcher that splits both into segments first.
  *
- * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_pattern.c ngx_http_rt_rule.c ngx_http_rt_utf8.c
  */
 
 
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <ngx_http_rt_pattern.h>
+#include <ngx_http_rt_rule.h>
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -43,8 +44,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(data, plen);
     check(topic, tlen);
 
-    if (ngx_http_rt_pattern_check(data, plen, &wild) == NULL
-        && ngx_http_rt_topic_check(topic, tlen) == NULL
+    if (ngx_http_rt_rule_pattern(data, plen, &wild) == NULL
+        && ngx_http_rt_rule_topic(topic, tlen) == NULL
         && ngx_http_rt_pattern_match(data, plen, topic, tlen)
            != match(data, data + plen, topic, topic + tlen))
     {
@@ -66,8 +67,8 @@ check(const u_char *p, size_t len)
     (void) ngx_http_rt_hash(p, len);
 
     wild = 7;
-    topic = ngx_http_rt_topic_check(p, len);
-    pattern = ngx_http_rt_pattern_check(p, len, &wild);
+    topic = ngx_http_rt_rule_topic(p, len);
+    pattern = ngx_http_rt_rule_pattern(p, len, &wild);
 
     /* a topic is a pattern without stars, and matches itself alone */
 
@@ -109,7 +110,7 @@ check(const u_char *p, size_t len)
 
     head = ngx_http_rt_pattern_head(p, len);
 
-    if (head && (p[head] != '/' || ngx_http_rt_topic_check(p, head))) {
+    if (head && (p[head] != '/' || ngx_http_rt_rule_topic(p, head))) {
         abort();
     }
 

@@ -1,7 +1,7 @@
 /*
  * Topics and patterns: what is valid, what matches, where the head ends.
  *
- * Sources: ngx_http_rt_pattern.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_pattern.c ngx_http_rt_rule.c ngx_http_rt_utf8.c
  */
 
 
@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <ngx_http_rt_pattern.h>
+#include <ngx_http_rt_rule.h>
 
 
 #define CONTROL    "topic has a control character"
@@ -166,16 +167,16 @@ test_check(void **state)
         p = (const u_char *) c->name;
         len = strlen(c->name);
 
-        expect(ngx_http_rt_topic_check(p, len), c->topic, c->name);
+        expect(ngx_http_rt_rule_topic(p, len), c->topic, c->name);
 
         wild = 7;
-        reason = ngx_http_rt_pattern_check(p, len, &wild);
+        reason = ngx_http_rt_rule_pattern(p, len, &wild);
 
         expect(reason, c->pattern, c->name);
         assert_int_equal(wild, reason ? 7 : c->wild);
     }
 
-    assert_non_null(ngx_http_rt_topic_check((const u_char *) "a\0b", 3));
+    assert_non_null(ngx_http_rt_rule_topic((const u_char *) "a\0b", 3));
 }
 
 
@@ -189,12 +190,12 @@ test_length(void **state)
 
     memset(buf, 'a', sizeof(buf));
 
-    assert_null(ngx_http_rt_topic_check(buf, NGX_HTTP_RT_TOPIC_MAX));
-    assert_null(ngx_http_rt_pattern_check(buf, NGX_HTTP_RT_TOPIC_MAX, &wild));
+    assert_null(ngx_http_rt_rule_topic(buf, NGX_HTTP_RT_TOPIC_MAX));
+    assert_null(ngx_http_rt_rule_pattern(buf, NGX_HTTP_RT_TOPIC_MAX, &wild));
 
-    expect(ngx_http_rt_topic_check(buf, sizeof(buf)),
+    expect(ngx_http_rt_rule_topic(buf, sizeof(buf)),
            "topic is longer than 255 bytes", "256 bytes");
-    expect(ngx_http_rt_pattern_check(buf, sizeof(buf), &wild),
+    expect(ngx_http_rt_rule_pattern(buf, sizeof(buf), &wild),
            "topic is longer than 255 bytes", "256 bytes");
 }
 
@@ -223,7 +224,7 @@ test_match(void **state)
         memcpy(pattern, m->pattern, plen);
         memcpy(topic + 1, m->topic, tlen);
 
-        assert_null(ngx_http_rt_pattern_check(pattern, plen, &wild));
+        assert_null(ngx_http_rt_rule_pattern(pattern, plen, &wild));
 
         rc = ngx_http_rt_pattern_match(pattern, plen, topic + 1, tlen);
 

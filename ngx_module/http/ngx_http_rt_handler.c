@@ -1,0 +1,106 @@
+/*
+ * Requests to a location of ours: by its directives and the method they go to
+ * publishing, subscribing, or a daemon.
+ */
+
+#include "ngx_http_rt_http.h"
+#include "ngx_http_rt_pass.h"
+
+
+static ngx_int_t ngx_http_rt_handler_refuse(ngx_http_request_t *r,
+    const char *allow);
+
+
+/* a location that publishes or passes, subscribes, or both */
+
+ngx_int_t
+ngx_http_rt_handler(ngx_http_request_t *r)
+{
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (ngx_http_rt_handler_main(r, rlcf->pass ? "realtime_pass"
+                                    : rlcf->subscribe ? "realtime_subscribe"
+                                    : "realtime_publish")
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rlcf->pass) {
+        return ngx_http_rt_pass(r);
+    }
+
+    if (rlcf->subscribe && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_http_rt_subscribe(r);
+    }
+
+    if (rlcf->publish == NULL) {
+        return ngx_http_rt_handler_refuse(r, "GET, HEAD");
+    }
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT
+                     |NGX_HTTP_DELETE))
+    {
+        return ngx_http_rt_publish(r);
+    }
+
+    return ngx_http_rt_handler_refuse(r, "GET, HEAD, POST, PUT, DELETE");
+}
+
+
+static ngx_int_t
+ngx_http_rt_handler_refuse(ngx_http_request_t *r, const char *allow)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_rt_header_add(r, "Allow", (u_char *) allow,
+                               ngx_strlen(allow))
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_rt_answer_error(r, NGX_HTTP_NOT_ALLOWED,
+                                    "this method is not for this place");
+}
+
+
+ngx_int_t
+ngx_http_rt_handler_main(ngx_http_request_t *r, const char *directive)
+{
+    if (r == r->main) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "%s cannot serve a subrequest", directive);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_http_rt_ctx_t *
+ngx_http_rt_ctx(ngx_http_request_t *r)
+{
+    ngx_http_rt_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_rt_ctx_t));
+        if (ctx == NULL) {
+            return NULL;
+        }
+
+        ngx_http_set_ctx(r, ctx, ngx_http_realtime_module);
+    }
+
+    return ctx;
+}

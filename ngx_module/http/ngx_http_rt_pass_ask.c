@@ -1,0 +1,176 @@
+/*
+ * What a request to a location with realtime_pass asks of a daemon, and which
+ * one: the location's engine, entity, command and user, the conditions in the
+ * request's header, and the limits of the wire for each, beyond which the
+ * daemon would close the link.
+ */
+
+#include "ngx_http_rt_pass.h"
+#include "ngx_http_rt_key.h"
+
+
+static ngx_int_t ngx_http_rt_pass_strings(ngx_http_request_t *r,
+    ngx_http_rt_ask_t *ask, const char **wrong);
+static const char *ngx_http_rt_pass_expect(ngx_http_request_t *r,
+    ngx_http_rt_ask_t *ask);
+static ngx_int_t ngx_http_rt_pass_check(ngx_http_rt_ask_t *ask,
+    const char **wrong);
+
+
+/* engine, entity, command, user, and the daemon that has them */
+
+ngx_int_t
+ngx_http_rt_pass_ask(ngx_http_request_t *r, ngx_http_rt_ask_t *ask,
+    ngx_http_rt_link_t **link)
+{
+    ngx_int_t                rc;
+    const char              *wrong;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    wrong = NULL;
+
+    rc = ngx_http_rt_pass_strings(r, ask, &wrong);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_rt_pass_refuse(r, NGX_HTTP_BAD_REQUEST, "bad_request",
+                                       wrong);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ask->timeout = rlcf->pass->timeout;
+    ask->address = r->connection->addr_text;
+
+    *link = ngx_http_rt_worker_link(rlcf->pass->worker, &ask->engine,
+                                    &ask->entity);
+
+    ask->connection = ngx_http_rt_link_client(r, *link);
+
+    return ask->connection ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_rt_pass_strings(ngx_http_request_t *r, ngx_http_rt_ask_t *ask,
+    const char **wrong)
+{
+    ngx_http_rt_loc_conf_t   *rlcf;
+    ngx_http_rt_pass_conf_t  *pass;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+    pass = rlcf->pass;
+
+    if (ngx_http_complex_value(r, &pass->engine, &ask->engine) != NGX_OK
+        || ngx_http_complex_value(r, &pass->entity, &ask->entity) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (pass->has_command
+        && ngx_http_complex_value(r, &pass->command, &ask->name) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (pass->has_user
+        && ngx_http_complex_value(r, &pass->user, &ask->user) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_rt_pass_check(ask, wrong);
+}
+
+
+/* the wire's limits: beyond them the daemon would close the link */
+
+static ngx_int_t
+ngx_http_rt_pass_check(ngx_http_rt_ask_t *ask, const char **wrong)
+{
+    if (ask->engine.len == 0 || ask->engine.len > RT_WIRE_ENGINE_MAX) {
+        *wrong = "engine must have 1 to 32 bytes";
+        return NGX_DECLINED;
+    }
+
+    if (ask->entity.len == 0 || ask->entity.len > RT_WIRE_ENTITY_MAX) {
+        *wrong = "entity must have 1 to 200 bytes";
+        return NGX_DECLINED;
+    }
+
+    if (ask->name.len > RT_WIRE_NAME_MAX) {
+        *wrong = "command must have 1 to 64 bytes";
+        return NGX_DECLINED;
+    }
+
+    if (ask->user.len > RT_WIRE_USER_MAX) {
+        *wrong = "user must have at most 255 bytes";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* If-Match and Idempotency-Key; NGX_DONE: it has been refused */
+
+ngx_int_t
+ngx_http_rt_pass_conditions(ngx_http_request_t *r, ngx_http_rt_ask_t *ask)
+{
+    const char  *wrong;
+
+    wrong = ngx_http_rt_pass_expect(r, ask);
+
+    if (wrong == NULL) {
+        wrong = ngx_http_rt_key_find(r, &ask->key);
+    }
+
+    if (wrong == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_rt_pass_refuse(r, NGX_HTTP_BAD_REQUEST, "bad_request",
+                                   wrong);
+}
+
+
+/* NULL, or what is wrong */
+
+static const char *
+ngx_http_rt_pass_expect(ngx_http_request_t *r, ngx_http_rt_ask_t *ask)
+{
+    ngx_int_t         n;
+    ngx_str_t         s;
+    ngx_table_elt_t  *h;
+
+    /* If-Match is for the daemon to judge, not for nginx */
+
+    r->disable_not_modified = 1;
+
+    h = ngx_http_rt_header_find(r, "If-Match");
+
+    if (h == NULL || (h->value.len == 1 && h->value.data[0] == '*')) {
+        return NULL;
+    }
+
+    s = h->value;
+
+    if (s.len > 2 && s.data[0] == '"' && s.data[s.len - 1] == '"') {
+        s.data++;
+        s.len -= 2;
+    }
+
+    n = ngx_atoi(s.data, s.len);
+
+    if (n == NGX_ERROR) {
+        return "If-Match must be one version";
+    }
+
+    ask->expect = n;
+    ask->has_expect = 1;
+
+    return NULL;
+}
