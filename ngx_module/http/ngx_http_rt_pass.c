@@ -332,6 +332,8 @@ ngx_http_rt_pass_send(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
         return ngx_http_rt_pass_error(r, status, code, message);
     }
 
+    ngx_http_rt_body_watch(r);
+
     return NGX_AGAIN;
 }
 

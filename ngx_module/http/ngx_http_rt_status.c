@@ -89,7 +89,7 @@ ngx_http_rt_status(ngx_http_request_t *r)
                                         "the status can only be read");
     }
 
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_rt_body_ignore(r);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -103,6 +103,8 @@ ngx_http_rt_status(ngx_http_request_t *r)
                                    &workers);
 
     if (rc == NGX_AGAIN) {
+        ngx_http_rt_body_watch(r);
+
         r->main->count++;
         return NGX_DONE;
     }
