@@ -1,9 +1,12 @@
 /*
  * Counters of all zones, as JSON or as Prometheus text.
  *
- * Each process counts in its own slot, without atomics; here they are summed
- * up.  A slot's totals stay when its process is gone, and its successor goes on
- * with them, so that they never go back.  Daemons are asked first, for JSON.
+ * Each process counts in its own slot of a zone, and the zone sums them up.
+ * For JSON the daemons are asked first; a client that leaves meanwhile is
+ * noticed.
+ *
+ * A new counter of a zone is a line in the table of metrics, and a member in
+ * ngx_http_rt_status_zone().
  */
 
 #include "ngx_http_rt.h"
@@ -17,48 +20,108 @@
 
 
 typedef struct {
-    ngx_http_rt_zone_t      *zone;
-    uint64_t                 epoch;
-    uint64_t                 published;
-    uint64_t                 evicted;
-    uint64_t                 topics;
-    uint64_t                 ring_bytes;
-    uint64_t                 ring_used;
-    uint64_t                 index_free;
-    uint64_t                 subscribers[NGX_HTTP_RT_TRANSPORTS];
-    uint64_t                 delivered[NGX_HTTP_RT_TRANSPORTS];
-    uint64_t                 gaps[NGX_HTTP_RT_GAP_REASONS];
-    uint64_t                 refused;
-    uint64_t                 topics_evicted;
-    uint64_t                 keys_evicted;
-    uint64_t                 publications_refused;
-    uint64_t                 subscriptions_refused;
+    ngx_http_rt_zone_t         *zone;
+    ngx_http_rt_zone_status_t   count;
 } ngx_http_rt_status_t;
 
 
+/* what tells apart the values of one counter */
+
+typedef enum {
+    NGX_HTTP_RT_STATUS_ONE = 0,
+    NGX_HTTP_RT_STATUS_TRANSPORT,
+    NGX_HTTP_RT_STATUS_REASON
+} ngx_http_rt_status_label_e;
+
+
+typedef struct {
+    const char                 *name;
+    const char                 *type;
+    const char                 *help;
+    ngx_http_rt_status_label_e  label;
+    size_t                      offset;     /* in the zone's status */
+} ngx_http_rt_status_metric_t;
+
+
+static ngx_int_t ngx_http_rt_status_refuse(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_status_all(ngx_http_request_t *r,
     ngx_http_rt_worker_status_t *workers);
 static ngx_int_t ngx_http_rt_status_answer(ngx_http_request_t *r,
     ngx_http_rt_worker_status_t *workers, ngx_uint_t prometheus);
 static ngx_int_t ngx_http_rt_status_format(ngx_http_request_t *r,
     ngx_uint_t *prometheus);
-static void ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone,
-    ngx_http_rt_status_t *st);
+static ngx_http_rt_status_t *ngx_http_rt_status_collect(ngx_http_request_t *r,
+    ngx_uint_t *n, size_t *size);
 static u_char *ngx_http_rt_status_json(u_char *p, ngx_http_rt_status_t *st,
     ngx_uint_t n);
+static u_char *ngx_http_rt_status_zone(u_char *p, ngx_http_rt_status_t *st);
 static u_char *ngx_http_rt_status_text(u_char *p, ngx_http_rt_status_t *st,
     ngx_uint_t n);
-static u_char *ngx_http_rt_status_metric(u_char *p, ngx_http_rt_status_t *st,
-    ngx_uint_t n, const char *name, const char *type, const char *help,
-    size_t offset);
-static u_char *ngx_http_rt_status_labelled(u_char *p,
-    ngx_http_rt_status_t *st, ngx_uint_t n, const char *name,
-    const char *type, const char *help, size_t offset, const char *label,
-    const char **values, ngx_uint_t first, ngx_uint_t nvalues);
+static u_char *ngx_http_rt_status_values(u_char *p, ngx_http_rt_status_t *st,
+    ngx_http_rt_status_metric_t *metric);
+static u_char *ngx_http_rt_status_value(u_char *p, ngx_http_rt_status_t *st,
+    ngx_http_rt_status_metric_t *metric, const char *label, const char *value,
+    uint64_t n);
 
 
 static const char  *ngx_http_rt_status_transports[] = {
     "sse", "websocket", "poll", "stream"
+};
+
+
+static ngx_http_rt_status_metric_t  ngx_http_rt_status_metrics[] = {
+
+    { "realtime_messages_published_total", "counter",
+      "Messages published.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, published) },
+
+    { "realtime_messages_delivered_total", "counter",
+      "Messages sent to subscribers.",
+      NGX_HTTP_RT_STATUS_TRANSPORT,
+      offsetof(ngx_http_rt_zone_status_t, delivered) },
+
+    { "realtime_gaps_total", "counter",
+      "Gaps that subscribers were told of.",
+      NGX_HTTP_RT_STATUS_REASON,
+      offsetof(ngx_http_rt_zone_status_t, gaps) },
+
+    { "realtime_messages_evicted_total", "counter",
+      "Messages overwritten in the ring.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, evicted) },
+
+    { "realtime_subscribers", "gauge",
+      "Subscribers connected.",
+      NGX_HTTP_RT_STATUS_TRANSPORT,
+      offsetof(ngx_http_rt_zone_status_t, subscribers) },
+
+    { "realtime_topics", "gauge",
+      "Topics in the index.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, topics) },
+
+    { "realtime_ring_bytes", "gauge",
+      "Size of the ring.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, ring_bytes) },
+
+    { "realtime_ring_used_bytes", "gauge",
+      "Bytes of messages in the ring.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, ring_used) },
+
+    { "realtime_index_free_bytes", "gauge",
+      "Bytes free in the index.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, index_free) },
+
+    { "realtime_worker_publications_refused_total", "counter",
+      "Publications of daemons that were not taken.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, refused) },
+
+    { NULL, NULL, NULL, NGX_HTTP_RT_STATUS_ONE, 0 }
 };
 
 
@@ -73,25 +136,13 @@ ngx_http_rt_status(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        rc = ngx_http_discard_request_body(r);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        if (ngx_http_rt_header_add(r, "Allow", (u_char *) "GET, HEAD", 9)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        return ngx_http_rt_answer_error(r, NGX_HTTP_NOT_ALLOWED,
-                                        "the status can only be read");
-    }
-
     rc = ngx_http_rt_body_ignore(r);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_http_rt_status_refuse(r);
     }
 
     rc = ngx_http_rt_status_format(r, &prometheus);
@@ -117,6 +168,20 @@ ngx_http_rt_status(ngx_http_request_t *r)
 }
 
 
+static ngx_int_t
+ngx_http_rt_status_refuse(ngx_http_request_t *r)
+{
+    if (ngx_http_rt_header_add(r, "Allow", (u_char *) "GET, HEAD", 9)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_rt_answer_error(r, NGX_HTTP_NOT_ALLOWED,
+                                    "the status can only be read");
+}
+
+
 /* the daemons have answered */
 
 static ngx_int_t
@@ -131,32 +196,19 @@ static ngx_int_t
 ngx_http_rt_status_answer(ngx_http_request_t *r,
     ngx_http_rt_worker_status_t *workers, ngx_uint_t prometheus)
 {
-    size_t                     size;
-    u_char                    *p, *last;
-    ngx_uint_t                 i, n;
-    ngx_http_rt_zone_t       **zones;
-    ngx_http_rt_status_t      *st;
-    ngx_http_rt_main_conf_t   *mcf;
+    size_t                 size;
+    u_char                *p, *last;
+    ngx_uint_t             n;
+    ngx_http_rt_status_t  *st;
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_realtime_module);
-    zones = mcf->zones.elts;
-    n = mcf->zones.nelts;
-
-    size = NGX_HTTP_RT_STATUS_SIZE + ngx_http_rt_worker_status_size(workers);
-
-    for (i = 0; i < n; i++) {
-        size += NGX_HTTP_RT_STATUS_SIZE + 32 * 6 * zones[i]->name.len;
-    }
-
-    st = ngx_pcalloc(r->pool, (n + 1) * sizeof(ngx_http_rt_status_t));
-    p = ngx_pnalloc(r->pool, size);
-
-    if (st == NULL || p == NULL) {
+    st = ngx_http_rt_status_collect(r, &n, &size);
+    if (st == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        ngx_http_rt_status_collect(zones[i], &st[i]);
+    p = ngx_pnalloc(r->pool, size + ngx_http_rt_worker_status_size(workers));
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
@@ -224,49 +276,35 @@ ngx_http_rt_status_format(ngx_http_request_t *r, ngx_uint_t *prometheus)
 }
 
 
-static void
-ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone, ngx_http_rt_status_t *st)
+/* of all zones, and the bytes that it takes to write it; NULL: no memory */
+
+static ngx_http_rt_status_t *
+ngx_http_rt_status_collect(ngx_http_request_t *r, ngx_uint_t *n, size_t *size)
 {
-    ngx_uint_t            i, n;
-    ngx_http_rt_slot_t   *slot;
-    ngx_http_rt_store_t  *store;
+    ngx_uint_t                i;
+    ngx_http_rt_zone_t      **zones;
+    ngx_http_rt_status_t     *st;
+    ngx_http_rt_main_conf_t  *mcf;
 
-    store = &zone->sh->store;
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_realtime_module);
+    zones = mcf->zones.elts;
 
-    st->zone = zone;
+    *n = mcf->zones.nelts;
+    *size = NGX_HTTP_RT_STATUS_SIZE;
 
-    (void) ngx_http_rt_zone_reap(zone);
-
-    ngx_http_rt_zone_lock(zone);
-
-    st->epoch = store->epoch;
-    st->published = store->ring.seq;
-    st->evicted = store->evicted;
-    st->topics = store->index.topics;
-    st->ring_bytes = store->ring.size;
-    st->ring_used = store->ring.head - store->ring.tail;
-    st->index_free = (uint64_t) store->index.nfree * NGX_HTTP_RT_CELL_SIZE;
-    st->topics_evicted = store->index.topics_evicted;
-    st->keys_evicted = store->index.keys_evicted;
-    st->publications_refused = zone->sh->publications_refused;
-    st->subscriptions_refused = zone->sh->subscriptions_refused;
-
-    ngx_http_rt_zone_unlock(zone);
-
-    for (n = 0; n < NGX_HTTP_RT_SLOTS; n++) {
-        slot = &zone->sh->slots[n];
-
-        for (i = 0; i < NGX_HTTP_RT_TRANSPORTS; i++) {
-            st->subscribers[i] += slot->subscribers[i];
-            st->delivered[i] += slot->delivered[i];
-        }
-
-        for (i = 0; i < NGX_HTTP_RT_GAP_REASONS; i++) {
-            st->gaps[i] += slot->gaps[i];
-        }
-
-        st->refused += slot->refused;
+    st = ngx_palloc(r->pool, (*n + 1) * sizeof(ngx_http_rt_status_t));
+    if (st == NULL) {
+        return NULL;
     }
+
+    for (i = 0; i < *n; i++) {
+        st[i].zone = zones[i];
+        ngx_http_rt_zone_status(zones[i], &st[i].count);
+
+        *size += NGX_HTTP_RT_STATUS_SIZE + 32 * 6 * zones[i]->name.len;
+    }
+
+    return st;
 }
 
 
@@ -275,50 +313,17 @@ ngx_http_rt_status_collect(ngx_http_rt_zone_t *zone, ngx_http_rt_status_t *st)
 static u_char *
 ngx_http_rt_status_json(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
 {
-    uint64_t    delivered, gaps;
     ngx_uint_t  i;
 
     p = ngx_cpymem(p, "{\"zones\":{", 10);
 
-    for ( /* void */ ; n; n--, st++) {
+    for (i = 0; i < n; i++) {
 
-        delivered = 0;
-        gaps = 0;
-
-        for (i = 0; i < NGX_HTTP_RT_TRANSPORTS; i++) {
-            delivered += st->delivered[i];
+        if (i) {
+            *p++ = ',';
         }
 
-        for (i = 0; i < NGX_HTTP_RT_GAP_REASONS; i++) {
-            gaps += st->gaps[i];
-        }
-
-        *p++ = '"';
-        p = ngx_http_rt_json_escape(p, st->zone->name.data,
-                                    st->zone->name.len);
-        p = ngx_sprintf(p, "\":{\"epoch\":\"%xL\",\"messages_published\":%uL,"
-                        "\"messages_delivered\":%uL,\"gaps\":%uL,"
-                        "\"messages_evicted\":%uL,\"topics\":%uL,"
-                        "\"subscribers\":{",
-                        st->epoch, st->published, delivered, gaps,
-                        st->evicted, st->topics);
-
-        for (i = 0; i < NGX_HTTP_RT_TRANSPORTS; i++) {
-            p = ngx_sprintf(p, "%s\"%s\":%uL", i ? "," : "",
-                            ngx_http_rt_status_transports[i],
-                            st->subscribers[i]);
-        }
-
-        p = ngx_sprintf(p, "},\"ring_bytes\":%uL,\"ring_used_bytes\":%uL,"
-                        "\"index_free_bytes\":%uL,"
-                        "\"worker_publications_refused\":%uL,"
-                        "\"topics_evicted\":%uL,\"keys_evicted\":%uL,"
-                        "\"publications_refused\":%uL,"
-                        "\"subscriptions_refused\":%uL}%s",
-                        st->ring_bytes, st->ring_used, st->index_free,
-                        st->refused, st->topics_evicted, st->keys_evicted,
-                        st->publications_refused, st->subscriptions_refused,
-                        n > 1 ? "," : "");
+        p = ngx_http_rt_status_zone(p, &st[i]);
     }
 
     *p++ = '}';
@@ -328,133 +333,114 @@ ngx_http_rt_status_json(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
 
 
 static u_char *
-ngx_http_rt_status_text(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
+ngx_http_rt_status_zone(u_char *p, ngx_http_rt_status_t *st)
 {
-    ngx_uint_t   i;
-    const char  *reasons[NGX_HTTP_RT_GAP_REASONS];
+    uint64_t                    delivered, gaps;
+    ngx_uint_t                  i;
+    ngx_http_rt_zone_status_t  *count;
+
+    count = &st->count;
+
+    delivered = 0;
+    gaps = 0;
+
+    for (i = 0; i < NGX_HTTP_RT_TRANSPORTS; i++) {
+        delivered += count->delivered[i];
+    }
 
     for (i = 0; i < NGX_HTTP_RT_GAP_REASONS; i++) {
-        reasons[i] = ngx_http_rt_gap_reason(i);
+        gaps += count->gaps[i];
     }
 
-    p = ngx_http_rt_status_metric(p, st, n,
-                                  "realtime_messages_published_total",
-                                  "counter", "Messages published.",
-                           offsetof(ngx_http_rt_status_t, published));
+    *p++ = '"';
+    p = ngx_http_rt_json_escape(p, st->zone->name.data, st->zone->name.len);
+    p = ngx_sprintf(p, "\":{\"epoch\":\"%xL\",\"messages_published\":%uL,"
+                    "\"messages_delivered\":%uL,\"gaps\":%uL,"
+                    "\"messages_evicted\":%uL,\"topics\":%uL,"
+                    "\"subscribers\":{",
+                    count->epoch, count->published, delivered, gaps,
+                    count->evicted, count->topics);
 
-    p = ngx_http_rt_status_labelled(p, st, n,
-                                    "realtime_messages_delivered_total",
-                                    "counter",
-                                    "Messages sent to subscribers.",
-                           offsetof(ngx_http_rt_status_t, delivered),
-                           "transport", ngx_http_rt_status_transports, 0,
-                           NGX_HTTP_RT_TRANSPORTS);
+    for (i = 0; i < NGX_HTTP_RT_TRANSPORTS; i++) {
+        p = ngx_sprintf(p, "%s\"%s\":%uL", i ? "," : "",
+                        ngx_http_rt_status_transports[i],
+                        count->subscribers[i]);
+    }
 
-    p = ngx_http_rt_status_labelled(p, st, n, "realtime_gaps_total",
-                                    "counter",
-                                    "Gaps that subscribers were told of.",
-                           offsetof(ngx_http_rt_status_t, gaps),
-                           "reason", reasons, NGX_HTTP_RT_GAP_NONE + 1,
-                           NGX_HTTP_RT_GAP_REASONS);
-
-    p = ngx_http_rt_status_metric(p, st, n,
-                                  "realtime_messages_evicted_total",
-                                  "counter",
-                                  "Messages overwritten in the ring.",
-                           offsetof(ngx_http_rt_status_t, evicted));
-
-    p = ngx_http_rt_status_labelled(p, st, n, "realtime_subscribers",
-                                    "gauge", "Subscribers connected.",
-                           offsetof(ngx_http_rt_status_t, subscribers),
-                           "transport", ngx_http_rt_status_transports, 0,
-                           NGX_HTTP_RT_TRANSPORTS);
-
-    p = ngx_http_rt_status_metric(p, st, n, "realtime_topics", "gauge",
-                                  "Topics in the index.",
-                           offsetof(ngx_http_rt_status_t, topics));
-
-    p = ngx_http_rt_status_metric(p, st, n, "realtime_ring_bytes", "gauge",
-                                  "Size of the ring.",
-                           offsetof(ngx_http_rt_status_t, ring_bytes));
-
-    p = ngx_http_rt_status_metric(p, st, n, "realtime_ring_used_bytes",
-                                  "gauge", "Bytes of messages in the ring.",
-                           offsetof(ngx_http_rt_status_t, ring_used));
-
-    p = ngx_http_rt_status_metric(p, st, n, "realtime_index_free_bytes",
-                                  "gauge", "Bytes free in the index.",
-                           offsetof(ngx_http_rt_status_t, index_free));
-
-    p = ngx_http_rt_status_metric(p, st, n,
-                           "realtime_topics_evicted_total", "counter",
-                           "Idle topics given up for want of room.",
-                           offsetof(ngx_http_rt_status_t, topics_evicted));
-
-    p = ngx_http_rt_status_metric(p, st, n,
-                           "realtime_keys_evicted_total", "counter",
-                           "Idempotency keys given up before their time.",
-                           offsetof(ngx_http_rt_status_t, keys_evicted));
-
-    p = ngx_http_rt_status_metric(p, st, n,
-                           "realtime_publications_refused_total", "counter",
-                           "Publications refused for want of room.",
-                           offsetof(ngx_http_rt_status_t,
-                                    publications_refused));
-
-    p = ngx_http_rt_status_metric(p, st, n,
-                           "realtime_subscriptions_refused_total", "counter",
-                           "Subscriptions refused for want of room.",
-                           offsetof(ngx_http_rt_status_t,
-                                    subscriptions_refused));
-
-    return ngx_http_rt_status_metric(p, st, n,
-                           "realtime_worker_publications_refused_total",
-                           "counter",
-                           "Publications of daemons that were not taken.",
-                           offsetof(ngx_http_rt_status_t, refused));
+    return ngx_sprintf(p, "},\"ring_bytes\":%uL,\"ring_used_bytes\":%uL,"
+                       "\"index_free_bytes\":%uL,"
+                       "\"worker_publications_refused\":%uL}",
+                       count->ring_bytes, count->ring_used,
+                       count->index_free, count->refused);
 }
 
 
 static u_char *
-ngx_http_rt_status_metric(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n,
-    const char *name, const char *type, const char *help, size_t offset)
+ngx_http_rt_status_text(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n)
 {
-    p = ngx_sprintf(p, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    ngx_uint_t                    i;
+    ngx_http_rt_status_metric_t  *m;
 
-    for ( /* void */ ; n; n--, st++) {
-        p = ngx_sprintf(p, "%s{zone=\"", name);
-        p = ngx_http_rt_json_escape(p, st->zone->name.data,
-                                    st->zone->name.len);
-        p = ngx_sprintf(p, "\"} %uL\n",
-                        *(uint64_t *) ((u_char *) st + offset));
-    }
+    for (m = ngx_http_rt_status_metrics; m->name; m++) {
+        p = ngx_sprintf(p, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help,
+                        m->name, m->type);
 
-    return p;
-}
-
-
-static u_char *
-ngx_http_rt_status_labelled(u_char *p, ngx_http_rt_status_t *st, ngx_uint_t n,
-    const char *name, const char *type, const char *help, size_t offset,
-    const char *label, const char **values, ngx_uint_t first,
-    ngx_uint_t nvalues)
-{
-    uint64_t    *value;
-    ngx_uint_t   i;
-
-    p = ngx_sprintf(p, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-
-    for ( /* void */ ; n; n--, st++) {
-        value = (uint64_t *) ((u_char *) st + offset);
-
-        for (i = first; i < nvalues; i++) {
-            p = ngx_sprintf(p, "%s{zone=\"", name);
-            p = ngx_http_rt_json_escape(p, st->zone->name.data,
-                                        st->zone->name.len);
-            p = ngx_sprintf(p, "\",%s=\"%s\"} %uL\n", label, values[i],
-                            value[i]);
+        for (i = 0; i < n; i++) {
+            p = ngx_http_rt_status_values(p, &st[i], m);
         }
     }
 
     return p;
+}
+
+
+static u_char *
+ngx_http_rt_status_values(u_char *p, ngx_http_rt_status_t *st,
+    ngx_http_rt_status_metric_t *metric)
+{
+    uint64_t    *value;
+    ngx_uint_t   i;
+
+    value = (uint64_t *) ((u_char *) &st->count + metric->offset);
+
+    switch (metric->label) {
+
+    case NGX_HTTP_RT_STATUS_ONE:
+        return ngx_http_rt_status_value(p, st, metric, NULL, NULL, *value);
+
+    case NGX_HTTP_RT_STATUS_TRANSPORT:
+
+        for (i = 0; i < NGX_HTTP_RT_TRANSPORTS; i++) {
+            p = ngx_http_rt_status_value(p, st, metric, "transport",
+                                         ngx_http_rt_status_transports[i],
+                                         value[i]);
+        }
+
+        return p;
+
+    default: /* NGX_HTTP_RT_STATUS_REASON */
+
+        for (i = NGX_HTTP_RT_GAP_NONE + 1; i < NGX_HTTP_RT_GAP_REASONS; i++) {
+            p = ngx_http_rt_status_value(p, st, metric, "reason",
+                                         ngx_http_rt_gap_reason(i), value[i]);
+        }
+
+        return p;
+    }
+}
+
+
+static u_char *
+ngx_http_rt_status_value(u_char *p, ngx_http_rt_status_t *st,
+    ngx_http_rt_status_metric_t *metric, const char *label, const char *value,
+    uint64_t n)
+{
+    p = ngx_sprintf(p, "%s{zone=\"", metric->name);
+    p = ngx_http_rt_json_escape(p, st->zone->name.data, st->zone->name.len);
+
+    if (label) {
+        return ngx_sprintf(p, "\",%s=\"%s\"} %uL\n", label, value, n);
+    }
+
+    return ngx_sprintf(p, "\"} %uL\n", n);
 }
