@@ -165,6 +165,7 @@ is($c->wait_close, 1000, 'and its close');
 my $r = $rt->request('POST', '/mirrored/m', [], 'x');
 is($r->status, 201, 'a mirrored publication') or diag $r->show;
 is(($rt->get('/pub/m')->json // {})->{messages}, 1, 'published once');
+is($rt->get('/pub/mirror')->status, 404, 'and not by the subrequest');
 
 for my $uri ('/sub/ssi', '/pub/m', '/status') {
     open my $f, '>', "$rt->{dir}/page.html";

@@ -1,14 +1,10 @@
 /*
- * Frames from the daemon.  What the socket has is read into one buffer of the
- * link; each frame in it that is whole is handled at once and in order, and
- * its strings point into the buffer until then.
+ * Frames from the daemon.  One read a turn of the event loop goes into the
+ * link's buffer; each frame in it that is whole is handled at once and in
+ * order, and its strings point into the buffer until then.
  */
 
 #include "ngx_http_rt_link_private.h"
-
-
-/* reads before others have their turn */
-#define NGX_HTTP_RT_LINK_TURN         16
 
 
 static ngx_int_t ngx_http_rt_link_input_recv(ngx_http_rt_link_t *link);
@@ -23,7 +19,6 @@ void
 ngx_http_rt_link_input_read(ngx_event_t *rev)
 {
     ngx_int_t            rc;
-    ngx_uint_t           turn;
     ngx_connection_t    *c;
     ngx_http_rt_link_t  *link;
 
@@ -34,11 +29,7 @@ ngx_http_rt_link_input_read(ngx_event_t *rev)
         return;
     }
 
-    rc = NGX_OK;
-
-    for (turn = 0; rc == NGX_OK && turn < NGX_HTTP_RT_LINK_TURN; turn++) {
-        rc = ngx_http_rt_link_input_recv(link);
-    }
+    rc = ngx_http_rt_link_input_recv(link);
 
     if (rc == NGX_ERROR) {
         ngx_http_rt_link_fail(link);
@@ -47,7 +38,10 @@ ngx_http_rt_link_input_read(ngx_event_t *rev)
 
     ngx_http_rt_link_publication_confirm(link);
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && rev->ready) {
+
+        /* others have their turn first */
+
         ngx_post_event(rev, &ngx_posted_next_events);
     }
 
@@ -73,7 +67,7 @@ ngx_http_rt_link_input_recv(ngx_http_rt_link_t *link)
         return NGX_ERROR;
     }
 
-    n = c->recv(c, b->last, b->end - b->last);
+    n = c->recv(c, b->last, NGX_HTTP_RT_LINK_READ);
 
     if (n == NGX_AGAIN) {
         return NGX_AGAIN;

@@ -9,7 +9,11 @@
 #include "ngx_http_rt_link.h"
 
 
-/* bytes that one recv() may bring, and the least size of a buffer */
+/*
+ * Bytes of one read, and the least size of a buffer.  They hold some 500 small
+ * publications, which take 2 ms to append.
+ */
+
 #define NGX_HTTP_RT_LINK_READ          (64 * 1024)
 
 /* answers that may be owed before the daemon's HELLO, and at most after it */

@@ -5,10 +5,11 @@
  * Entities are spread by a consistent hash, a ring of 160 points for each
  * address (as in nginx's upstreams), so that one daemon more takes 1/n of the
  * entities from all others and leaves the rest where they are.  An entity whose
- * daemon is away is away, too: nobody else has its state.  The hash has no seed:
- * all processes, of all machines and after every restart, must find the same
- * daemon.  Nothing is chained by it, so names chosen to collide gain no more
- * than commands to one entity do: they all reach one daemon.
+ * daemon is away is away, too: nobody else has its state.
+ *
+ * The hash has no seed: all processes, of all machines and after every restart,
+ * must find the same daemon.  Nothing is chained by it, so names chosen to
+ * collide gain no more than commands to one entity do: they reach one daemon.
  *
  * A worker publishes to the zone of its own name; if there is none, to the
  * first one.
