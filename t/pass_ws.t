@@ -191,7 +191,7 @@ $slow->pause;
 my $long = RT::WebSocket::frame(1, '{"id":"' . 'x' x 60
     . '","command":"nono"}');
 $slow->write($long x 60_000);
-wait_for(sub { $rt->log =~ /subscriber closed with 1013/ });
+wait_for(sub { $rt->log =~ /session closed with 1013/ });
 $slow->resume;
 is($slow->wait_close, 1013, 'a reader that does not read is sent away');
 

@@ -25,7 +25,7 @@ EOF_S
 my $c = $rt->ws('/rate/r');
 $c->write(join '', map { RT::WebSocket::frame(1, "r$_") } 1 .. 50);
 is($c->wait_close, 1008, 'beyond the rate: 1008');
-like($rt->log, qr/\[info\].* subscriber closed with 1008: too many messages, /,
+like($rt->log, qr/\[info\].* session closed with 1008: too many messages, /,
      'is logged');
 ok($c->wait_eof, 'and the connection ends');
 my $said = scalar @{ $rt->poll_now('/sub/r', 'earliest')->json // [] };

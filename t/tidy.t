@@ -1,5 +1,6 @@
 # What can be said about the source without running it: columns, tabs and
-# spaces, comments, include guards, documented directives, no aborts.
+# spaces, comments, include guards, documented directives, no aborts, which
+# room includes which, and how long files and functions are.
 
 use v5.36;
 
@@ -104,6 +105,14 @@ all('nginx is included before the system',
 
 my @below_link = map { "worker/$_" } qw(core journal dispatch);
 
+my ($text, $store, $zone, $delivery, $link, $session, $dialect) =
+    map { "ngx_module/$_" } qw(text store zone delivery link session dialect);
+
+# the zone's interface, and what it is made of
+
+my @zone = map { "ngx_module/$_.h" }
+    qw(zone/ngx_http_rt_zone store/ngx_http_rt_record store/ngx_http_rt_start);
+
 my %rooms = (
     'worker/core' => [],
     'worker/journal' => [ 'worker/core' ],
@@ -112,15 +121,35 @@ my %rooms = (
     'worker/engine/auction' => [ 'worker/core' ],
     'worker/ctl' => [ @below_link, 'worker/link', 'worker' ],
     'worker' => [ @below_link, 'worker/link', 'worker/engine/auction' ],
+
+    $text => [],
+    $store => [ $text ],
+    $zone => [ $text, $store ],
+    $delivery => [ $text, @zone ],
+    $link => [ $text, @zone, 'worker/link/rt_wire.h' ],
+    $session => [ $text, @zone, $delivery, $link ],
+    $dialect => [ $text, @zone, $delivery, $link, $session ],
+    'ngx_module/http' => [ $text, @zone, $delivery, $link, $session,
+                           $dialect ],
 );
 
 sub room ($file) { return $file =~ s{/[^/]+$}{}r }
 
 
+# a folder below dialect/ is one dialect, and no other room of its own
+
+sub rules ($room) {
+    return [ @{ $rooms{$dialect} }, $dialect ] if $room =~ m{^\Q$dialect\E/};
+    return $rooms{$room};
+}
+
+
 sub may_include ($from, $to) {
     my ($room, $other) = (room($from), room($to));
-    my $may = $rooms{$room};
-    return !$may || $room eq $other || grep { $_ eq $other || $_ eq $to } @$may;
+    my $may = rules($room);
+    return 1 if !$may || $room eq $other;
+    return 0 if $to =~ /_private\.h$/;
+    return scalar grep { $_ eq $other || $_ eq $to } @$may;
 }
 
 {
@@ -137,6 +166,73 @@ sub may_include ($from, $to) {
     my %there = map { room($_) => 1 } @c;
     my @none = grep { !$there{$_} } sort keys %rooms;
     ok(!@none, 'all rooms of the table exist') or diag "@none";
+}
+
+
+# Sizes.  A file is read in one sitting: 700 lines, or its first comment has a
+# paragraph that begins with "Its size:" and gives the reason.  A function is
+# one screen, 80 lines between its braces, or most of it is one switch.
+
+my @sized = grep { m{^ngx_module/} } @c;
+
+all('no file above 700 lines without a reason', \@sized, sub ($f) {
+    my @lines = lines($f);
+    my ($top) = text($f) =~ m{^\n?(/\*.*?\*/)}s;
+    return @lines <= 700 || $top =~ /^ \* Its size: \S/m;
+});
+
+
+# [name, first line, lines] of each function: a name at column 0 before its
+# parameters, a body between braces at column 0
+
+sub functions ($file) {
+    my (@found, $name, $from, @body);
+    my $n = 0;
+    for my $line (lines($file)) {
+        $n++;
+        if ($line =~ /^(\w+)\(/) {
+            $name = $1;
+        } elsif ($line =~ /^\{/ && $name) {
+            ($from, @body) = ($n);
+        } elsif ($line =~ /^\}/ && $from) {
+            push @found, [ $name, $from, @body ];
+            ($name, $from) = ();
+        } elsif ($from) {
+            push @body, $line;
+        }
+    }
+    return @found;
+}
+
+
+# the lines of the longest switch
+
+sub longest_switch (@body) {
+    my ($longest, $indent, $from) = (0);
+    for my $i (0 .. $#body) {
+        if (!defined $indent && $body[$i] =~ /^( +)switch \(/) {
+            ($indent, $from) = ($1, $i);
+        } elsif (defined $indent && $body[$i] =~ /^$indent\}/) {
+            $longest = $i - $from if $i - $from > $longest;
+            undef $indent;
+        }
+    }
+    return $longest;
+}
+
+{
+    my (@bad, $all);
+    for my $file (grep { /\.c$/ } @sized) {
+        for (functions($file)) {
+            my ($name, $n, @body) = @$_;
+            $all++;
+            next if @body <= 80 || 2 * longest_switch(@body) > @body;
+            push @bad, "$file:$n: $name has " . @body . ' lines';
+        }
+    }
+    ok($all, 'functions are found');
+    ok(!@bad, 'no function above 80 lines that is not a switch')
+        or diag join "\n", @bad;
 }
 
 

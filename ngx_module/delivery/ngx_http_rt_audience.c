@@ -1,84 +1,177 @@
 /*
- * Audiences: all subscribers of one topic, or of one pattern, in this process.
+ * Audiences: all subscriptions of one topic, or of one pattern, in this
+ * process.
  *
- * They hang in a hash table of the zone's process side, topics by the hash of
- * their name, patterns by the hash of their literal head, so that the patterns
- * of a topic are found by the topic's own heads.  An audience lives as long as
- * it has subscriptions.
+ * They hang in a hash table of the hub, topics by the hash of their name,
+ * patterns by their shape and what is literal in them, so that the patterns of
+ * a topic are found with one lookup for each shape in use; see
+ * ngx_http_rt_shape.h.  Patterns that have no shape are in a list.  An audience
+ * lives as long as it has subscriptions.
+ *
+ * It knows which encodings its live subscriptions use: a list, of which the
+ * first place is its own, for most audiences need no second one.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_delivery.h"
 #include "ngx_http_rt_pattern.h"
 
 
 #define NGX_HTTP_RT_AUDIENCE_BUCKETS  64
 
 
-static ngx_int_t ngx_http_rt_audience_grow(ngx_http_rt_zone_t *zone);
+static ngx_http_rt_audience_t **ngx_http_rt_audience_place(
+    ngx_http_rt_hub_t *hub, const ngx_http_rt_name_t *topic, unsigned *shape,
+    uint32_t *hash);
+static void ngx_http_rt_audience_uncount(ngx_http_rt_hub_t *hub,
+    unsigned shape);
+static ngx_http_rt_audience_t **ngx_http_rt_audience_list(
+    ngx_http_rt_audience_t *a);
+static ngx_int_t ngx_http_rt_audience_grow(ngx_http_rt_hub_t *hub);
+
+
+/* of this process */
+
+static uint64_t  ngx_http_rt_audience_ids;
 
 
 /* finds or creates; the caller adds a subscription or puts it back */
 
 ngx_http_rt_audience_t *
-ngx_http_rt_audience_get(ngx_http_rt_zone_t *zone, ngx_str_t *name,
-    ngx_uint_t wild)
+ngx_http_rt_audience_get(ngx_http_rt_hub_t *hub,
+    const ngx_http_rt_name_t *topic)
 {
-    size_t                    head;
     uint32_t                  hash;
-    ngx_http_rt_audience_t   *a, **bucket;
+    unsigned                  shape;
+    ngx_http_rt_audience_t   *a, **list;
 
-    head = wild ? ngx_http_rt_pattern_head(name->data, name->len) : name->len;
-    hash = ngx_http_rt_zone_hash(zone, name->data, head);
-
-    if (zone->naudiences >= zone->nbuckets
-        && ngx_http_rt_audience_grow(zone) != NGX_OK)
+    if (hub->naudiences >= hub->nbuckets
+        && ngx_http_rt_audience_grow(hub) != NGX_OK)
     {
         return NULL;
     }
 
-    bucket = &zone->buckets[hash & (zone->nbuckets - 1)];
+    /* it has been counted for its shape if it is new */
 
-    for (a = *bucket; a; a = a->next) {
-        if (a->hash == hash && a->wild == wild && a->name.len == name->len
-            && ngx_memcmp(a->name.data, name->data, name->len) == 0)
+    list = ngx_http_rt_audience_place(hub, topic, &shape, &hash);
+
+    for (a = *list; a; a = a->next) {
+        if (a->hash == hash && a->wild == topic->wild
+            && a->topic.name.len == topic->name.len
+            && ngx_memcmp(a->topic.name.data, topic->name.data,
+                          topic->name.len)
+               == 0)
         {
-            return a;
+            break;
         }
     }
 
-    a = ngx_calloc(sizeof(ngx_http_rt_audience_t) + name->len, ngx_cycle->log);
+    if (a) {
+        ngx_http_rt_audience_uncount(hub, shape);
+        return a;
+    }
+
+    a = ngx_calloc(sizeof(ngx_http_rt_audience_t) + topic->name.len,
+                   ngx_cycle->log);
     if (a == NULL) {
+        ngx_http_rt_audience_uncount(hub, shape);
         return NULL;
     }
 
-    a->zone = zone;
+    a->hub = hub;
+    a->id = ++ngx_http_rt_audience_ids;
+    a->laps = hub->laps;
+    a->deletes = hub->deletes;
     a->hash = hash;
-    a->wild = wild;
-    a->name.len = name->len;
-    a->name.data = (u_char *) &a[1];
-    ngx_memcpy(a->name.data, name->data, name->len);
+    a->shape = shape;
+    a->wild = topic->wild;
+
+    a->topic = *topic;
+    a->topic.name.data = (u_char *) &a[1];
+    ngx_memcpy(a->topic.name.data, topic->name.data, topic->name.len);
 
     ngx_queue_init(&a->live);
 
-    a->next = *bucket;
-    *bucket = a;
+    a->next = *list;
+    *list = a;
 
-    zone->naudiences++;
-    zone->npatterns += wild;
+    hub->naudiences++;
+    hub->npatterns += topic->wild;
 
     return a;
+}
+
+
+/* where a topic or pattern hangs; a pattern is counted for its shape */
+
+static ngx_http_rt_audience_t **
+ngx_http_rt_audience_place(ngx_http_rt_hub_t *hub,
+    const ngx_http_rt_name_t *topic, unsigned *shape, uint32_t *hash)
+{
+    ngx_http_rt_audience_t  *a;
+
+    *shape = NGX_HTTP_RT_SHAPE_NONE;
+    *hash = topic->hash;
+
+    /* what had to begin without a shape stays there */
+
+    for (a = topic->wild ? hub->shapeless : NULL; a; a = a->next) {
+        if (a->topic.name.len == topic->name.len
+            && ngx_memcmp(a->topic.name.data, topic->name.data,
+                          topic->name.len)
+               == 0)
+        {
+            return &hub->shapeless;
+        }
+    }
+
+    if (topic->wild) {
+        *shape = ngx_http_rt_shapes_get(&hub->shapes, topic->name.data,
+                                        topic->name.len);
+
+        if (*shape == NGX_HTTP_RT_SHAPE_NONE) {
+            return &hub->shapeless;
+        }
+
+        *hash = ngx_http_rt_shape_hash_pattern(&hub->shapes, *shape, &hub->key,
+                                               topic->name.data,
+                                               topic->name.len);
+    }
+
+    return &hub->buckets[*hash & (hub->nbuckets - 1)];
+}
+
+
+static void
+ngx_http_rt_audience_uncount(ngx_http_rt_hub_t *hub, unsigned shape)
+{
+    if (shape != NGX_HTTP_RT_SHAPE_NONE) {
+        ngx_http_rt_shapes_put(&hub->shapes, shape);
+    }
+}
+
+
+static ngx_http_rt_audience_t **
+ngx_http_rt_audience_list(ngx_http_rt_audience_t *a)
+{
+    ngx_http_rt_hub_t  *hub;
+
+    hub = a->hub;
+
+    return (a->wild && a->shape == NGX_HTTP_RT_SHAPE_NONE)
+               ? &hub->shapeless
+               : &hub->buckets[a->hash & (hub->nbuckets - 1)];
 }
 
 
 /* a topic's, by a record of it; its id is the same as long as it is known */
 
 ngx_http_rt_audience_t *
-ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone, u_char *name,
-    ngx_http_rt_record_t *rec)
+ngx_http_rt_audience_find(ngx_http_rt_hub_t *hub, const u_char *name,
+    const ngx_http_rt_record_t *rec)
 {
     ngx_http_rt_audience_t  *a;
 
-    for (a = zone->buckets[rec->hash & (zone->nbuckets - 1)]; a; a = a->next) {
+    for (a = hub->buckets[rec->hash & (hub->nbuckets - 1)]; a; a = a->next) {
 
         if (a->hash != rec->hash || a->wild) {
             continue;
@@ -88,8 +181,8 @@ ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone, u_char *name,
             return a;
         }
 
-        if (a->name.len == rec->topic_len
-            && ngx_memcmp(a->name.data, name, rec->topic_len) == 0)
+        if (a->topic.name.len == rec->topic_len
+            && ngx_memcmp(a->topic.name.data, name, rec->topic_len) == 0)
         {
             a->topic_id = rec->topic_id;
             return a;
@@ -103,33 +196,45 @@ ngx_http_rt_audience_find(ngx_http_rt_zone_t *zone, u_char *name,
 /* calls match() for each pattern that the topic matches */
 
 void
-ngx_http_rt_audience_matches(ngx_http_rt_zone_t *zone, u_char *topic,
-    size_t len, ngx_http_rt_audience_pt match, void *data)
+ngx_http_rt_audience_matches(ngx_http_rt_hub_t *hub, const u_char *name,
+    size_t len, void (*match)(ngx_http_rt_audience_t *a, void *data),
+    void *data)
 {
-    size_t                   i;
     uint32_t                 hash;
+    uint64_t                 used;
+    unsigned                 shape;
     ngx_http_rt_audience_t  *a;
+    ngx_http_rt_segments_t   segments;
 
-    if (zone->npatterns == 0) {
-        return;
-    }
+    ngx_http_rt_shape_split(&segments, name, len);
 
-    for (i = 0; i < len; i++) {
+    for (used = hub->shapes.used; used; used &= used - 1) {
 
-        if (i && topic[i] != '/') {
+        shape = __builtin_ctzll(used);
+
+        if (ngx_http_rt_shape_hash_topic(&hub->shapes, shape, &hub->key,
+                                         &segments, &hash)
+            != 0)
+        {
             continue;
         }
 
-        hash = ngx_http_rt_zone_hash(zone, topic, i);
+        for (a = hub->buckets[hash & (hub->nbuckets - 1)]; a; a = a->next) {
 
-        for (a = zone->buckets[hash & (zone->nbuckets - 1)]; a; a = a->next) {
-            if (a->hash == hash && a->wild
-                && ngx_http_rt_pattern_head(a->name.data, a->name.len) == i
-                && ngx_http_rt_pattern_match(a->name.data, a->name.len,
-                                             topic, len))
+            if (a->hash == hash && a->wild && a->shape == shape
+                && ngx_http_rt_pattern_match(a->topic.name.data,
+                                             a->topic.name.len, name, len))
             {
                 match(a, data);
             }
+        }
+    }
+
+    for (a = hub->shapeless; a; a = a->next) {
+        if (ngx_http_rt_pattern_match(a->topic.name.data, a->topic.name.len,
+                                      name, len))
+        {
+            match(a, data);
         }
     }
 }
@@ -140,24 +245,27 @@ ngx_http_rt_audience_matches(ngx_http_rt_zone_t *zone, u_char *topic,
 void
 ngx_http_rt_audience_put(ngx_http_rt_audience_t *a)
 {
-    ngx_http_rt_zone_t       *zone;
+    ngx_http_rt_hub_t        *hub;
+    ngx_http_rt_use_t        *use;
     ngx_http_rt_audience_t  **p;
 
     if (a->count) {
         return;
     }
 
-    zone = a->zone;
+    hub = a->hub;
 
-    for (p = &zone->buckets[a->hash & (zone->nbuckets - 1)];
-         *p != a;
-         p = &(*p)->next)
-    { /* void */ }
+    for (p = ngx_http_rt_audience_list(a); *p != a; p = &(*p)->next) {
+        /* void */
+    }
 
     *p = a->next;
 
-    zone->naudiences--;
-    zone->npatterns -= a->wild;
+    ngx_http_rt_audience_uncount(hub, a->wild ? a->shape
+                                              : NGX_HTTP_RT_SHAPE_NONE);
+
+    hub->naudiences--;
+    hub->npatterns -= a->wild;
 
     if (a->dirty) {
         ngx_queue_remove(&a->queue);
@@ -165,7 +273,66 @@ ngx_http_rt_audience_put(ngx_http_rt_audience_t *a)
 
     ngx_http_rt_audience_release(a);
 
+    while (a->use.next) {
+        use = a->use.next;
+        a->use.next = use->next;
+        ngx_free(use);
+    }
+
     ngx_free(a);
+}
+
+
+/* one live subscription more in this encoding */
+
+ngx_int_t
+ngx_http_rt_audience_use(ngx_http_rt_audience_t *a,
+    const ngx_http_rt_encoding_t *encoding)
+{
+    ngx_http_rt_use_t  *use, *unused;
+
+    unused = NULL;
+
+    for (use = &a->use; use; use = use->next) {
+
+        if (use->count == 0) {
+            unused = use;
+
+        } else if (use->encoding == encoding) {
+            use->count++;
+            return NGX_OK;
+        }
+    }
+
+    if (unused == NULL) {
+        unused = ngx_alloc(sizeof(ngx_http_rt_use_t), ngx_cycle->log);
+        if (unused == NULL) {
+            return NGX_ERROR;
+        }
+
+        unused->next = a->use.next;
+        a->use.next = unused;
+    }
+
+    unused->encoding = encoding;
+    unused->count = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_rt_audience_disuse(ngx_http_rt_audience_t *a,
+    const ngx_http_rt_encoding_t *encoding)
+{
+    ngx_http_rt_use_t  *use;
+
+    for (use = &a->use; use; use = use->next) {
+        if (use->count && use->encoding == encoding) {
+            use->count--;
+            return;
+        }
+    }
 }
 
 
@@ -188,21 +355,21 @@ ngx_http_rt_audience_release(ngx_http_rt_audience_t *a)
 
 
 static ngx_int_t
-ngx_http_rt_audience_grow(ngx_http_rt_zone_t *zone)
+ngx_http_rt_audience_grow(ngx_http_rt_hub_t *hub)
 {
     ngx_uint_t                i, n;
     ngx_http_rt_audience_t   *a, *next, **buckets, **p;
 
-    n = zone->nbuckets ? 2 * zone->nbuckets : NGX_HTTP_RT_AUDIENCE_BUCKETS;
+    n = hub->nbuckets ? 2 * hub->nbuckets : NGX_HTTP_RT_AUDIENCE_BUCKETS;
 
     buckets = ngx_calloc(n * sizeof(ngx_http_rt_audience_t *), ngx_cycle->log);
     if (buckets == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < zone->nbuckets; i++) {
+    for (i = 0; i < hub->nbuckets; i++) {
 
-        for (a = zone->buckets[i]; a; a = next) {
+        for (a = hub->buckets[i]; a; a = next) {
             next = a->next;
             p = &buckets[a->hash & (n - 1)];
             a->next = *p;
@@ -210,12 +377,19 @@ ngx_http_rt_audience_grow(ngx_http_rt_zone_t *zone)
         }
     }
 
-    if (zone->buckets) {
-        ngx_free(zone->buckets);
+    if (hub->buckets) {
+        ngx_free(hub->buckets);
     }
 
-    zone->buckets = buckets;
-    zone->nbuckets = n;
+    hub->buckets = buckets;
+    hub->nbuckets = n;
+
+    if (hub->lap_bucket) {
+
+        /* some that have not been told of the lap have moved */
+
+        hub->lap_bucket = n;
+    }
 
     return NGX_OK;
 }

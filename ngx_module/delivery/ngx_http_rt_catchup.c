@@ -1,445 +1,526 @@
 /*
- * Catching up: what a subscriber reads by itself while it is behind.
+ * Catching up: what a reader reads by itself while it is behind.
  *
- * It comes here at its start, after its socket was full, when a batch does not
- * fit its cursor, or when something of its topics was lost.  A step reads at
- * most NGX_HTTP_RT_BATCH_SIZE of what lies between its cursor and the place
- * the process has walked to, in the order of seq, into a buffer of its own.
- * When nothing is left it is live again.
+ * It comes here at its start, after its sink was full, when a batch does not
+ * fit its cursor, or when something of its topics was lost.  A step reads what
+ * lies between its cursor and the place that the hub has walked to, in the
+ * order of seq, into a buffer of its own: at most as much as its sink takes at
+ * a time, and as long as there is time in the slice.  When nothing is left the
+ * reader is live again.
  *
- * Topics are read along their chains, merged by seq.  Who has patterns reads
- * the ring itself, in ngx_http_rt_scan.c.
+ * Topics are read along their chains, merged by seq.  A reader with patterns
+ * reads the ring itself, in ngx_http_rt_scan.c.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_delivery.h"
 
 
-#define NGX_HTTP_RT_CATCHUP_END  ((uint64_t) -1)
+#define NGX_HTTP_RT_CATCHUP_END    ((uint64_t) -1)
+
+/* messages written between two looks at the clock */
+#define NGX_HTTP_RT_CATCHUP_CLOCK  16
 
 
-static ngx_int_t ngx_http_rt_read_far(ngx_http_rt_zone_t *zone, uint64_t seq,
-    ngx_http_rt_start_t *start);
-static ngx_int_t ngx_http_rt_catchup_start(ngx_http_rt_subscriber_t *s,
+/* a step under way */
+
+typedef struct {
+    ngx_http_rt_reader_t   *reader;
+    ngx_http_rt_buffer_t  **buffer;
+    uint64_t                upto;       /* seq */
+    size_t                  size;       /* of what has been read */
+    ngx_uint_t              messages;
+    uint64_t                next[NGX_HTTP_RT_TOPICS_MAX];
+} ngx_http_rt_catchup_step_t;
+
+
+static void ngx_http_rt_catchup_read(ngx_http_rt_reader_t *rd);
+static ngx_int_t ngx_http_rt_catchup_cached(ngx_http_rt_reader_t *rd);
+static void ngx_http_rt_catchup_done(ngx_http_rt_reader_t *rd,
+    ngx_http_rt_buffer_t *b, ngx_int_t rc);
+static void ngx_http_rt_catchup_deleted(ngx_http_rt_reader_t *rd);
+static uint64_t ngx_http_rt_catchup_upto(ngx_http_rt_reader_t *rd);
+static ngx_int_t ngx_http_rt_catchup_fill(ngx_http_rt_reader_t *rd,
     ngx_http_rt_buffer_t **b);
-static ngx_int_t ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s,
-    ngx_http_rt_buffer_t **b);
-static ngx_int_t ngx_http_rt_catchup_peek(ngx_http_rt_subscription_t *sub,
-    uint64_t *next);
-static ngx_int_t ngx_http_rt_catchup_newest(ngx_http_rt_subscription_t *sub,
-    uint64_t upto, uint64_t *next);
-static ngx_int_t ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
+static ngx_int_t ngx_http_rt_catchup_look(ngx_http_rt_catchup_step_t *step,
+    ngx_uint_t i);
+static ngx_int_t ngx_http_rt_catchup_peek(ngx_http_rt_catchup_step_t *step,
+    ngx_uint_t i);
+static ngx_int_t ngx_http_rt_catchup_newest(ngx_http_rt_catchup_step_t *step,
+    ngx_uint_t i);
+static ngx_int_t ngx_http_rt_catchup_find(ngx_http_rt_catchup_step_t *step,
+    ngx_http_rt_subscription_t *sub);
+static ngx_uint_t ngx_http_rt_catchup_reason(ngx_http_rt_reader_t *rd,
+    ngx_http_rt_subscription_t *sub, ngx_http_rt_start_t *start);
+static void ngx_http_rt_catchup_latest(ngx_http_rt_subscription_t *sub,
     ngx_http_rt_start_t *start);
+static ngx_int_t ngx_http_rt_catchup_message(ngx_http_rt_catchup_step_t *step,
+    ngx_http_rt_subscription_t *sub);
 
+
+/* a step; the reader is in no list */
 
 void
-ngx_http_rt_catchup(ngx_http_rt_subscriber_t *s)
+ngx_http_rt_catchup(ngx_http_rt_reader_t *rd)
 {
-    ngx_int_t                rc;
-    ngx_http_rt_buffer_t    *b;
+    ngx_int_t            rc;
+    ngx_http_rt_sink_t  *sink;
 
-    if (s->live || s->blocked || s->closing || s->ended) {
+    sink = rd->sink;
+
+    if (rd->live || !ngx_http_rt_sink_takes(sink)) {
         return;
     }
 
-    s->told = 1;
+    if (rd->starting) {
 
-    b = ngx_http_rt_buffer_create(s->encoding, 1024);
+        rc = ngx_http_rt_reader_start(rd);
+
+        if (rc == NGX_ERROR) {
+            sink->ops->end(sink);
+            return;
+        }
+
+        if (rc == NGX_OK) {
+            sink->ops->started(sink, rd);
+        }
+
+        ngx_http_rt_reader_behind(rd);
+        return;
+    }
+
+    ngx_http_rt_catchup_deleted(rd);
+
+    rd->told = 1;
+
+    if (rd->pace) {
+        rd->pace->left = 0;
+    }
+
+    if (ngx_http_rt_catchup_cached(rd) == NGX_OK) {
+        return;
+    }
+
+    ngx_http_rt_catchup_read(rd);
+}
+
+
+static void
+ngx_http_rt_catchup_read(ngx_http_rt_reader_t *rd)
+{
+    uint64_t               pos;
+    ngx_int_t              rc;
+    ngx_uint_t             gaps;
+    ngx_http_rt_sink_t    *sink;
+    ngx_http_rt_buffer_t  *b;
+
+    sink = rd->sink;
+
+    b = rd->partial;
+    rd->partial = NULL;
+
     if (b == NULL) {
-        ngx_http_rt_subscriber_end(s, NGX_ERROR);
-        return;
+        b = ngx_http_rt_buffer_create(sink->encoding, 1024);
+        if (b == NULL) {
+            sink->ops->end(sink);
+            return;
+        }
     }
 
-    b->deflate = s->conf->deflate;
+    gaps = rd->gaps;
+    pos = (rd->nsubscriptions == 1) ? rd->subscriptions[0].pos : 0;
 
-    rc = ngx_http_rt_catchup_start(s, &b);
-
-    if (s->pace) {
-        s->pace->left = 0;
-    }
-
-    if (rc == NGX_OK) {
-        rc = s->scan ? ngx_http_rt_scan_fill(s, &b)
-                     : ngx_http_rt_catchup_fill(s, &b);
-    }
+    rc = rd->scan ? ngx_http_rt_scan_fill(rd, &b)
+                  : ngx_http_rt_catchup_fill(rd, &b);
 
     /* NGX_AGAIN: there is more; NGX_DONE: it has been closed */
 
-    if (rc == NGX_ERROR) {
-        ngx_http_rt_subscriber_end(s, NGX_ERROR);
+    if (rc == NGX_AGAIN
+        && sink->batch_size > NGX_HTTP_RT_BATCH_SIZE
+        && (size_t) (b->last - b->pos) < sink->batch_size)
+    {
+        /* one answer with all that there is */
 
-    } else if (rc != NGX_DONE) {
+        rd->partial = b;
+        ngx_http_rt_reader_behind(rd);
+        return;
+    }
 
-        if (b->last != b->pos) {
-            ngx_http_rt_buffer_finish(b);
-            ngx_http_rt_subscriber_deliver(s, b);
-        }
+    if ((rc == NGX_OK || rc == NGX_AGAIN) && b->last != b->pos) {
+        ngx_http_rt_buffer_finish(b);
 
-        if (rc == NGX_AGAIN) {
-            ngx_http_rt_subscriber_behind(s);
-
-        } else if (s->pace && s->pace->left) {
-            ngx_http_rt_pace_wait(s, s->pace->left);
-
-        } else if (s->pace && !s->pace->debounce && b->messages) {
-            ngx_http_rt_pace_wait(s, s->pace->interval);
-
-        } else {
-            ngx_http_rt_subscriber_live(s);
+        if (b->messages > 0 && rd->gaps == gaps && rd->scan == NULL
+            && rd->nsubscriptions == 1 && pos > NGX_HTTP_RT_POS_LOOK)
+        {
+            ngx_http_rt_cache_put(rd, pos, b);
         }
     }
+
+    ngx_http_rt_catchup_done(rd, b, rc);
 
     ngx_http_rt_buffer_release(b);
 }
 
 
-/* the gaps that were found when it came */
+/* NGX_OK: another reader has written what comes next */
 
 static ngx_int_t
-ngx_http_rt_catchup_start(ngx_http_rt_subscriber_t *s,
-    ngx_http_rt_buffer_t **b)
+ngx_http_rt_catchup_cached(ngx_http_rt_reader_t *rd)
 {
+    uint64_t                     upto;
     ngx_int_t                    rc;
-    ngx_uint_t                   i, reason;
+    ngx_http_rt_buffer_t        *b;
+    ngx_http_rt_record_t         rec;
     ngx_http_rt_subscription_t  *sub;
 
-    for (i = 0; i < s->nsubscriptions; i++) {
-        sub = &s->subscriptions[i];
+    sub = &rd->subscriptions[0];
 
-        if (sub->gap == NGX_HTTP_RT_GAP_NONE) {
-            continue;
-        }
-
-        reason = sub->gap;
-        sub->gap = NGX_HTTP_RT_GAP_NONE;
-
-        rc = ngx_http_rt_catchup_gap(s, b, &sub->audience->name, s->cursor,
-                                     sub->seq, reason);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    if (rd->nsubscriptions != 1 || rd->scan || rd->partial
+        || rd->sink->batch_size != NGX_HTTP_RT_BATCH_SIZE
+        || (rd->pace && rd->pace->debounce))
+    {
+        return NGX_DECLINED;
     }
+
+    upto = ngx_http_rt_catchup_upto(rd);
+
+    if (rd->pace
+        && ngx_http_rt_find_newest(sub, ngx_max(sub->seq, rd->cursor), upto,
+                                   &rec)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    b = ngx_http_rt_cache_get(rd, upto);
+    if (b == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_AGAIN;
+
+    if (rd->pace) {
+        rd->cursor = ngx_max(rd->cursor, upto);
+        rc = NGX_OK;
+    }
+
+    b->refs++;
+
+    ngx_http_rt_catchup_done(rd, b, rc);
+
+    ngx_http_rt_buffer_release(b);
 
     return NGX_OK;
 }
 
 
-/*
- * Tells a gap and counts it.  NGX_DONE: the client could not be told and is
- * sent away.
- */
+/* sends what has been read; then it reads on, waits, or is live */
 
-ngx_int_t
-ngx_http_rt_catchup_gap(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b,
-    ngx_str_t *topic, uint64_t from, uint64_t to, ngx_uint_t reason)
+static void
+ngx_http_rt_catchup_done(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t *b,
+    ngx_int_t rc)
 {
-    ngx_int_t                rc;
-    ngx_http_rt_gap_t        gap;
-
-    s->gaps++;
-    s->zone->slot->gaps[reason]++;
-
-    if (reason == NGX_HTTP_RT_GAP_LAGGED
-        && s->conf->slow == NGX_HTTP_RT_SLOW_CLOSE)
-    {
-        ngx_http_rt_subscriber_close(s, 1013, "too slow");
-        return NGX_DONE;
+    if (rc == NGX_DONE) {
+        return;
     }
 
-    gap.topic = *topic;
-    gap.reason = reason;
-    gap.to.epoch = s->zone->sh->store.epoch;
-    gap.to.seq = to;
+    if (rc == NGX_ERROR) {
+        rd->sink->ops->end(rd->sink);
+        return;
+    }
 
-    if (reason == NGX_HTTP_RT_GAP_EPOCH) {
-        gap.from = *s->came;
+    if (b->last != b->pos) {
+        ngx_http_rt_reader_deliver(rd, b);
+    }
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_rt_reader_behind(rd);
+
+    } else if (rd->pace && rd->pace->left) {
+        ngx_http_rt_pace_wait(rd, rd->pace->left);
+
+    } else if (rd->pace && !rd->pace->debounce && b->messages) {
+        ngx_http_rt_pace_wait(rd, rd->pace->interval);
 
     } else {
-        gap.from.epoch = gap.to.epoch;
-        gap.from.seq = from;
+        ngx_http_rt_reader_live(rd);
     }
-
-    gap.id = gap.to;
-
-    if (s->nsubscriptions == 1 && s->scan == NULL) {
-        s->cursor = to;
-
-    } else {
-        gap.id.seq = s->cursor;
-    }
-
-    rc = ngx_http_rt_buffer_add_gap(b, &gap);
-
-    if (rc != NGX_DECLINED || s->conf->slow == NGX_HTTP_RT_SLOW_LATEST) {
-        return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
-    }
-
-    ngx_http_rt_subscriber_close(s, 4000, ngx_http_rt_gap_reason(reason));
-
-    return NGX_DONE;
 }
 
 
-/* NGX_OK: all read up to where the process has walked; NGX_AGAIN: not yet */
+/*
+ * Messages have been deleted somewhere.  Their records are still in the ring,
+ * so positions must be looked up again.
+ */
 
-static ngx_int_t
-ngx_http_rt_catchup_fill(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t **b)
+static void
+ngx_http_rt_catchup_deleted(ngx_http_rt_reader_t *rd)
 {
-    size_t                       size;
-    uint64_t                     next[NGX_HTTP_RT_TOPICS_MAX];
-    uint64_t                     pos, from, upto;
-    ngx_int_t                    rc;
-    ngx_uint_t                   i, least, reason;
-    ngx_http_rt_start_t          start;
-    ngx_http_rt_record_t         rec;
-    ngx_http_rt_message_t        m;
+    ngx_uint_t                   i, deletes;
     ngx_http_rt_subscription_t  *sub;
 
-    /* what was there when it came need not wait for the process's walk */
+    deletes = ngx_http_rt_zone_deletes(rd->hub->zone);
 
-    upto = ngx_max(s->zone->seq, s->came_at);
+    if (rd->deletes == deletes) {
+        return;
+    }
 
-    size = 0;
-    least = 0;
-    i = 0;
+    rd->deletes = deletes;
+
+    if (rd->scan) {
+        ngx_http_rt_scan_deleted(rd);
+        return;
+    }
+
+    for (i = 0; i < rd->nsubscriptions; i++) {
+        sub = &rd->subscriptions[i];
+
+        if (sub->pos != NGX_HTTP_RT_POS_NONE) {
+            sub->pos = NGX_HTTP_RT_POS_LOOK;
+        }
+
+        if (sub->start) {
+            ngx_free(sub->start);
+            sub->start = NULL;
+        }
+    }
+}
+
+
+/*
+ * What was there when the reader came need not wait for the hub's walk; nor
+ * needs one that wants only the newest.
+ */
+
+static uint64_t
+ngx_http_rt_catchup_upto(ngx_http_rt_reader_t *rd)
+{
+    if (rd->pace) {
+        return ngx_http_rt_zone_seq(rd->hub->zone);
+    }
+
+    return ngx_max(rd->hub->seq, rd->came_at);
+}
+
+
+/* NGX_OK: all read up to where the hub has walked; NGX_AGAIN: not yet */
+
+static ngx_int_t
+ngx_http_rt_catchup_fill(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, least;
+    ngx_http_rt_catchup_step_t  step;
+
+    step.reader = rd;
+    step.buffer = b;
+    step.upto = ngx_http_rt_catchup_upto(rd);
+    step.size = 0;
+    step.messages = 0;
 
     /* a connection for commands only has no topics */
 
-    next[0] = NGX_HTTP_RT_CATCHUP_END;
+    step.next[0] = NGX_HTTP_RT_CATCHUP_END;
+
+    for (i = 0; i < rd->nsubscriptions; i++) {
+        rc = ngx_http_rt_catchup_look(&step, i);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
 
     for ( ;; ) {
-
-        /* all of them at first, then the one that has been read */
-
-        while (i < s->nsubscriptions) {
-            sub = &s->subscriptions[i];
-
-            rc = s->pace ? ngx_http_rt_catchup_newest(sub, upto, &next[i])
-                         : ngx_http_rt_catchup_peek(sub, &next[i]);
-
-            if (rc == NGX_DECLINED) {
-
-                /* what has been read comes before the gap */
-
-                if (size) {
-                    return NGX_AGAIN;
-                }
-
-                from = ngx_max(sub->seq, s->cursor);
-
-                reason = ngx_http_rt_catchup_lost(sub, &start);
-
-                if (reason) {
-                    rc = ngx_http_rt_catchup_gap(s, b, &sub->audience->name,
-                                                 from, start.seq, reason);
-                    if (rc != NGX_OK) {
-                        return rc;
-                    }
-                }
-
-                sub->seq = start.seq;
-                sub->pos = start.pos;
-
-                continue;
-            }
-
-            if (size) {
-                break;
-            }
-
-            i++;
-        }
-
         least = 0;
 
-        for (i = 1; i < s->nsubscriptions; i++) {
-            if (next[i] < next[least]) {
+        for (i = 1; i < rd->nsubscriptions; i++) {
+            if (step.next[i] < step.next[least]) {
                 least = i;
             }
         }
 
-        if (next[least] > upto) {
-            s->cursor = ngx_max(s->cursor, upto);
+        if (step.next[least] > step.upto) {
+            rd->cursor = ngx_max(rd->cursor, step.upto);
             return NGX_OK;
         }
 
-        i = least;
-        sub = &s->subscriptions[i];
-        pos = sub->pos;
+        rc = ngx_http_rt_catchup_message(&step, &rd->subscriptions[least]);
 
-        if (ngx_http_rt_ring_read(&s->zone->sh->store.ring, pos, &rec)
-            != NGX_HTTP_RT_RING_OK)
+        if (rc == NGX_DONE) {
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (step.size >= rd->sink->batch_size
+            || (++step.messages % NGX_HTTP_RT_CATCHUP_CLOCK == 0
+                && ngx_http_rt_hub_late(rd->hub)))
         {
-            continue;
+            return NGX_AGAIN;
         }
 
-        if (ngx_http_rt_catchup_early(s, &rec)) {
+        rc = ngx_http_rt_catchup_look(&step, least);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+}
 
-            /* nor are the later ones quiet yet */
 
-            s->cursor = rec.seq - 1;
-            return NGX_OK;
+/* the seq of the subscription's next record, with the gap before it */
+
+static ngx_int_t
+ngx_http_rt_catchup_look(ngx_http_rt_catchup_step_t *step, ngx_uint_t i)
+{
+    ngx_int_t              rc;
+    ngx_http_rt_reader_t  *rd;
+
+    rd = step->reader;
+
+    for ( ;; ) {
+        rc = rd->pace ? ngx_http_rt_catchup_newest(step, i)
+                      : ngx_http_rt_catchup_peek(step, i);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
 
-        rc = ngx_http_rt_zone_message(s->zone, pos, &rec, &m);
+        /* what has been read comes before a gap */
 
-        if (rc == NGX_DECLINED) {
-            sub->pos = NGX_HTTP_RT_POS_LOOK;
-            continue;
+        if (step->size) {
+            return NGX_AGAIN;
         }
 
-        if (rc == NGX_ERROR || ngx_http_rt_buffer_add(b, &m) != NGX_OK) {
-            return NGX_ERROR;
+        rc = ngx_http_rt_catchup_find(step, &rd->subscriptions[i]);
+        if (rc != NGX_OK) {
+            return rc;
         }
 
-        s->cursor = rec.seq;
-        sub->seq = rec.seq;
-        sub->pos = ngx_http_rt_record_next(&rec, pos);
-
-        size += ngx_http_rt_record_load(&rec);
-
-        if (size >= ngx_http_rt_batch_size(s)) {
+        if (ngx_http_rt_hub_late(rd->hub)) {
             return NGX_AGAIN;
         }
     }
 }
 
 
-/* the seq of the subscription's next record; NGX_DECLINED: look it up */
+/* NGX_DECLINED: it must be looked for */
 
 static ngx_int_t
-ngx_http_rt_catchup_peek(ngx_http_rt_subscription_t *sub, uint64_t *next)
+ngx_http_rt_catchup_peek(ngx_http_rt_catchup_step_t *step, ngx_uint_t i)
 {
-    uint64_t              have;
-    ngx_http_rt_zone_t   *zone;
-    ngx_http_rt_record_t  rec;
+    uint64_t                     have;
+    ngx_http_rt_record_t         rec;
+    ngx_http_rt_reader_t        *rd;
+    ngx_http_rt_subscription_t  *sub;
 
-    zone = sub->subscriber->zone;
-    have = ngx_max(sub->seq, sub->subscriber->cursor);
+    rd = step->reader;
+    sub = &rd->subscriptions[i];
+    have = ngx_max(sub->seq, rd->cursor);
 
-    *next = NGX_HTTP_RT_CATCHUP_END;
+    step->next[i] = NGX_HTTP_RT_CATCHUP_END;
 
     if (sub->pos == NGX_HTTP_RT_POS_NONE) {
+        ngx_http_rt_hub_told(sub->audience);
+
         return (sub->audience->news > have) ? NGX_DECLINED : NGX_OK;
     }
 
     if (sub->pos == NGX_HTTP_RT_POS_LOOK
-        || ngx_http_rt_ring_read(&zone->sh->store.ring, sub->pos, &rec)
+        || ngx_http_rt_zone_record(rd->hub->zone, sub->pos, &rec)
            != NGX_HTTP_RT_RING_OK)
     {
         return NGX_DECLINED;
     }
 
-    *next = rec.seq;
+    step->next[i] = rec.seq;
 
     return NGX_OK;
 }
 
 
-/* the same for those who want the newest one only, up to a seq */
+/* the same for those who want the newest one only */
 
 static ngx_int_t
-ngx_http_rt_catchup_newest(ngx_http_rt_subscription_t *sub, uint64_t upto,
-    uint64_t *next)
+ngx_http_rt_catchup_newest(ngx_http_rt_catchup_step_t *step, ngx_uint_t i)
 {
-    uint64_t                 have, pos;
-    ngx_http_rt_cell_t      *cell;
-    ngx_http_rt_zone_t      *zone;
-    ngx_http_rt_ring_t      *ring;
-    ngx_http_rt_record_t    *rec;
-    ngx_http_rt_audience_t  *a;
+    ngx_int_t                    rc;
+    ngx_http_rt_record_t         rec;
+    ngx_http_rt_reader_t        *rd;
+    ngx_http_rt_subscription_t  *sub;
 
-    a = sub->audience;
-    zone = sub->subscriber->zone;
-    ring = &zone->sh->store.ring;
-    have = ngx_max(sub->seq, sub->subscriber->cursor);
+    rd = step->reader;
+    sub = &rd->subscriptions[i];
 
-    *next = NGX_HTTP_RT_CATCHUP_END;
+    step->next[i] = NGX_HTTP_RT_CATCHUP_END;
 
-    ngx_http_rt_zone_lock(zone);
+    rc = ngx_http_rt_find_newest(sub, ngx_max(sub->seq, rd->cursor),
+                                 step->upto, &rec);
+    if (rc == NGX_OK) {
+        step->next[i] = rec.seq;
+    }
 
-    cell = ngx_http_rt_topic_find(&zone->sh->store, a->name.data, a->name.len,
-                                  a->hash);
+    return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
+}
 
-    pos = (cell && cell->topic.first) ? cell->topic.last : 0;
 
-    while (pos) {
-        rec = ngx_http_rt_record(ring, pos);
+/* where to read on, by the index; what is lost before that is told */
 
-        if (rec->seq <= upto) {
+static ngx_int_t
+ngx_http_rt_catchup_find(ngx_http_rt_catchup_step_t *step,
+    ngx_http_rt_subscription_t *sub)
+{
+    uint64_t               have;
+    ngx_int_t              rc;
+    ngx_uint_t             reason;
+    ngx_http_rt_start_t    start;
+    ngx_http_rt_reader_t  *rd;
 
-            if (rec->seq > have) {
-                sub->pos = pos;
-                *next = rec->seq;
-            }
+    rd = step->reader;
+    have = ngx_max(sub->seq, rd->cursor);
 
-            break;
+    rc = ngx_http_rt_find(sub, have, sub->first ? &rd->history : NULL, &start);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    reason = ngx_http_rt_catchup_reason(rd, sub, &start);
+
+    if (reason != NGX_HTTP_RT_GAP_NONE) {
+        rc = ngx_http_rt_reader_gap(rd, step->buffer,
+                                    &sub->audience->topic.name, have,
+                                    start.seq, reason);
+    }
+
+    sub->first = 0;
+    sub->seq = start.seq;
+    sub->pos = start.pos;
+
+    return rc;
+}
+
+
+/* why it is not right behind what the reader has */
+
+static ngx_uint_t
+ngx_http_rt_catchup_reason(ngx_http_rt_reader_t *rd,
+    ngx_http_rt_subscription_t *sub, ngx_http_rt_start_t *start)
+{
+    if (sub->first) {
+
+        if (rd->silent) {
+            return NGX_HTTP_RT_GAP_NONE;
         }
 
-        pos = (pos == cell->topic.first) ? 0
-                                         : ngx_http_rt_record_prev(rec, pos);
+        return rd->came ? NGX_HTTP_RT_GAP_EPOCH : start->reason;
     }
 
-    ngx_http_rt_zone_unlock(zone);
+    if (start->reason == NGX_HTTP_RT_GAP_NONE) {
 
-    return NGX_OK;
-}
+        if (start->pos == NGX_HTTP_RT_POS_NONE) {
 
+            /* news that the hub has been told of, but not of this topic */
 
-/* whether a record has to wait until its topic has been quiet */
-
-ngx_uint_t
-ngx_http_rt_catchup_early(ngx_http_rt_subscriber_t *s,
-    ngx_http_rt_record_t *rec)
-{
-    uint64_t  now, due;
-
-    if (s->pace == NULL || !s->pace->debounce) {
-        return 0;
-    }
-
-    now = ngx_http_rt_now();
-    due = rec->time + s->pace->interval;
-
-    if (due <= now) {
-        return 0;
-    }
-
-    /* the clock may have been set back meanwhile */
-
-    s->pace->left = ngx_min(due - now, s->pace->interval);
-
-    return 1;
-}
-
-
-/*
- * Where to read on, by the index, and why not right behind what the subscriber
- * has.
- */
-
-static ngx_int_t
-ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
-    ngx_http_rt_start_t *start)
-{
-    uint64_t                   have;
-    ngx_http_rt_cell_t        *cell;
-    ngx_http_rt_zone_t        *zone;
-    ngx_http_rt_record_t      *rec;
-    ngx_http_rt_audience_t    *a;
-    ngx_http_rt_subscriber_t  *s;
-
-    s = sub->subscriber;
-    a = sub->audience;
-    zone = s->zone;
-    have = ngx_max(sub->seq, s->cursor);
-
-    if (ngx_http_rt_read_start(zone, a, have, start) == NGX_OK) {
-
-        if (start->pos == 0) {
-
-            /* news that the process has been told of, but not of this topic */
-
-            start->seq = ngx_max(have, a->news);
+            start->seq = ngx_max(start->seq, sub->audience->news);
         }
 
         return NGX_HTTP_RT_GAP_NONE;
@@ -449,85 +530,83 @@ ngx_http_rt_catchup_lost(ngx_http_rt_subscription_t *sub,
         return NGX_HTTP_RT_GAP_DELETED;
     }
 
-    if (s->conf->slow == NGX_HTTP_RT_SLOW_LATEST && start->pos) {
-
-        ngx_http_rt_zone_lock(zone);
-
-        cell = ngx_http_rt_topic_find(&zone->sh->store, a->name.data,
-                                      a->name.len, a->hash);
-
-        if (cell && cell->topic.first) {
-            rec = ngx_http_rt_record(&zone->sh->store.ring, cell->topic.last);
-
-            start->pos = cell->topic.last;
-            start->seq = rec->seq - 1;
-        }
-
-        ngx_http_rt_zone_unlock(zone);
+    if (rd->conf->slow == NGX_HTTP_RT_SLOW_LATEST && start->pos) {
+        ngx_http_rt_catchup_latest(sub, start);
     }
 
     return NGX_HTTP_RT_GAP_LAGGED;
 }
 
 
-/*
- * The first record of the audience's topic behind seq.  NGX_DECLINED: what is
- * up to start->seq is lost.
- */
+/* on to the newest message */
 
-ngx_int_t
-ngx_http_rt_read_start(ngx_http_rt_zone_t *zone, ngx_http_rt_audience_t *a,
-    uint64_t seq, ngx_http_rt_start_t *start)
+static void
+ngx_http_rt_catchup_latest(ngx_http_rt_subscription_t *sub,
+    ngx_http_rt_start_t *start)
 {
-    ngx_http_rt_cell_t   *cell;
-    ngx_http_rt_store_t  *store;
+    ngx_http_rt_view_t     view;
+    ngx_http_rt_zone_t    *zone;
+    ngx_http_rt_record_t   rec;
 
-    store = &zone->sh->store;
+    zone = sub->reader->hub->zone;
 
-    do {
-        ngx_http_rt_zone_lock(zone);
+    ngx_http_rt_zone_view(zone, &sub->audience->topic, &view);
 
-        cell = ngx_http_rt_topic_find(store, a->name.data, a->name.len,
-                                      a->hash);
-
-        ngx_http_rt_topic_start(store, cell, a->hash, seq, NULL, start);
-
-        ngx_http_rt_zone_unlock(zone);
-
-    } while (start->far
-             && ngx_http_rt_read_far(zone, seq, start) != NGX_OK);
-
-    return start->reason ? NGX_DECLINED : NGX_OK;
+    if (view.id && view.first
+        && ngx_http_rt_zone_record(zone, view.last, &rec)
+           == NGX_HTTP_RT_RING_OK)
+    {
+        start->pos = view.last;
+        start->seq = rec.seq - 1;
+    }
 }
 
 
-/* along the ring, without the mutex; NGX_DECLINED: lapped, look again */
+/* NGX_DONE: neither this one nor the later ones are due yet */
 
 static ngx_int_t
-ngx_http_rt_read_far(ngx_http_rt_zone_t *zone, uint64_t seq,
-    ngx_http_rt_start_t *start)
+ngx_http_rt_catchup_message(ngx_http_rt_catchup_step_t *step,
+    ngx_http_rt_subscription_t *sub)
 {
-    int                    rc;
-    uint64_t               pos, head;
-    ngx_http_rt_ring_t    *ring;
-    ngx_http_rt_record_t   rec;
+    uint64_t                pos;
+    ngx_int_t               rc;
+    ngx_http_rt_zone_t     *zone;
+    ngx_http_rt_record_t    rec;
+    ngx_http_rt_reader_t   *rd;
+    ngx_http_rt_message_t   m;
 
-    ring = &zone->sh->store.ring;
-    pos = start->far;
-    head = ngx_http_rt_ring_head(ring);
+    rd = step->reader;
+    zone = rd->hub->zone;
+    pos = sub->pos;
 
-    for ( ;; ) {
-        rc = ngx_http_rt_ring_scan(ring, &pos, head, &rec);
-
-        if (rc != NGX_HTTP_RT_RING_OK) {
-            return NGX_DECLINED;
-        }
-
-        if (rec.seq > seq && rec.topic_id == start->topic_id) {
-            start->pos = pos;
-            return NGX_OK;
-        }
-
-        pos += rec.size;
+    if (ngx_http_rt_zone_record(zone, pos, &rec) != NGX_HTTP_RT_RING_OK) {
+        sub->pos = NGX_HTTP_RT_POS_LOOK;
+        return NGX_OK;
     }
+
+    if (ngx_http_rt_pace_early(rd, &rec)) {
+        rd->cursor = rec.seq - 1;
+        return NGX_DONE;
+    }
+
+    rc = ngx_http_rt_zone_message(zone, pos, &rec, &m);
+
+    if (rc == NGX_DECLINED) {
+        sub->pos = NGX_HTTP_RT_POS_LOOK;
+        return NGX_OK;
+    }
+
+    if (rc == NGX_ERROR
+        || ngx_http_rt_buffer_add(step->buffer, &m) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rd->cursor = rec.seq;
+    sub->seq = rec.seq;
+    sub->pos = ngx_http_rt_record_next(&rec, pos);
+
+    step->size += ngx_http_rt_record_load(&rec);
+
+    return NGX_OK;
 }

@@ -4,19 +4,20 @@
  * in Realtime-Last-Id.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_dialect.h"
 #include "ngx_http_rt_accept.h"
+#include "ngx_http_rt_header.h"
 
 
-static ngx_int_t ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s);
-static ngx_int_t ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s,
+static ngx_int_t ngx_http_rt_poll_open(ngx_http_rt_session_t *s);
+static ngx_int_t ngx_http_rt_poll_send(ngx_http_rt_session_t *s,
     ngx_http_rt_buffer_t *b);
-static void ngx_http_rt_poll_timer(ngx_http_rt_subscriber_t *s);
-static void ngx_http_rt_poll_close(ngx_http_rt_subscriber_t *s,
-    ngx_uint_t code, const char *reason);
+static void ngx_http_rt_poll_timer(ngx_http_rt_session_t *s);
+static void ngx_http_rt_poll_close(ngx_http_rt_session_t *s, ngx_uint_t code,
+    const char *reason);
 
 
-const ngx_http_rt_protocol_t  ngx_http_rt_poll = {
+const ngx_http_rt_transport_t  ngx_http_rt_poll = {
     NGX_HTTP_RT_POLL,
     0,
     ngx_http_rt_poll_open,
@@ -24,12 +25,14 @@ const ngx_http_rt_protocol_t  ngx_http_rt_poll = {
     ngx_http_rt_poll_timer,
     NULL,
     NULL,
-    ngx_http_rt_poll_close
+    ngx_http_rt_poll_close,
+    NULL,
+    NULL
 };
 
 
 static ngx_int_t
-ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s)
+ngx_http_rt_poll_open(ngx_http_rt_session_t *s)
 {
     unsigned             seconds;
     ngx_str_t            prefer;
@@ -41,7 +44,7 @@ ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s)
     r = s->request;
 
     if (r->method == NGX_HTTP_HEAD) {
-        return ngx_http_rt_subscriber_header(s, &type, NULL, 0);
+        return ngx_http_rt_head(s, &type, NULL, 0);
     }
 
     wait = s->conf->poll_timeout;
@@ -54,6 +57,8 @@ ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s)
         wait = ngx_min(wait, (ngx_msec_t) seconds * 1000);
     }
 
+    s->sink.batch_size = NGX_HTTP_RT_POLL_SIZE;
+
     ngx_add_timer(&s->timer, wait);
 
     return NGX_OK;
@@ -61,7 +66,7 @@ ngx_http_rt_poll_open(ngx_http_rt_subscriber_t *s)
 
 
 static ngx_int_t
-ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t *b)
+ngx_http_rt_poll_send(ngx_http_rt_session_t *s, ngx_http_rt_buffer_t *b)
 {
     ngx_buf_t           *buf;
     ngx_int_t            rc;
@@ -76,8 +81,8 @@ ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t *b)
     r->headers_out.content_length_n = b->last - b->pos;
 
     if (ngx_http_rt_header_live(r) != NGX_OK
-        || ngx_http_rt_header_id(r, s->zone->sh->store.epoch,
-                                 ngx_http_rt_subscriber_position(s))
+        || ngx_http_rt_header_id(r, s->sink.hub->zone->epoch,
+                                 ngx_http_rt_reader_position(s->reader))
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -110,7 +115,7 @@ ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t *b)
         rc = ngx_http_output_filter(r, &out);
     }
 
-    ngx_http_rt_subscriber_end(s, rc);
+    ngx_http_rt_session_end(s, rc);
 
     return NGX_OK;
 }
@@ -119,11 +124,11 @@ ngx_http_rt_poll_send(ngx_http_rt_subscriber_t *s, ngx_http_rt_buffer_t *b)
 /* it has waited long enough */
 
 static void
-ngx_http_rt_poll_timer(ngx_http_rt_subscriber_t *s)
+ngx_http_rt_poll_timer(ngx_http_rt_session_t *s)
 {
     ngx_http_rt_buffer_t  *b;
 
-    if (s->queued && !s->told) {
+    if (s->reader->queued && (!s->reader->told || s->reader->partial)) {
 
         /* it has not even been told what there is */
 
@@ -131,22 +136,28 @@ ngx_http_rt_poll_timer(ngx_http_rt_subscriber_t *s)
         return;
     }
 
-    b = ngx_http_rt_buffer_create(s->encoding, 2);
+    b = ngx_http_rt_buffer_create(s->sink.encoding, 2);
 
     if (b == NULL) {
-        ngx_http_rt_subscriber_end(s, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_rt_session_end(s, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
     ngx_http_rt_buffer_finish(b);
-    ngx_http_rt_subscriber_deliver(s, b);
+    ngx_http_rt_reader_deliver(s->reader, b);
     ngx_http_rt_buffer_release(b);
 }
 
 
 static void
-ngx_http_rt_poll_close(ngx_http_rt_subscriber_t *s, ngx_uint_t code,
+ngx_http_rt_poll_close(ngx_http_rt_session_t *s, ngx_uint_t code,
     const char *reason)
 {
+    if (s->reader->partial) {
+        ngx_http_rt_buffer_finish(s->reader->partial);
+        ngx_http_rt_reader_deliver(s->reader, s->reader->partial);
+        return;
+    }
+
     ngx_http_rt_poll_timer(s);
 }

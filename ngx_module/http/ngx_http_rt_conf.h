@@ -23,6 +23,8 @@ char *ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_rt_pass_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_rt_protocol_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_rt_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

@@ -14,20 +14,20 @@ ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t   *value, s;
     ngx_uint_t   i;
 
-    if (rlcf->history_count != NGX_CONF_UNSET_UINT) {
+    if (rlcf->session.reader.history_count != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        rlcf->history_count = 0;
-        rlcf->history_age = 0;
+        rlcf->session.reader.history_count = 0;
+        rlcf->session.reader.history_age = 0;
         return NGX_CONF_OK;
     }
 
-    rlcf->history_count = 100;
-    rlcf->history_age = 3600 * 1000;
+    rlcf->session.reader.history_count = 100;
+    rlcf->session.reader.history_age = 3600 * 1000;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -38,7 +38,7 @@ ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 goto invalid;
             }
 
-            rlcf->history_count = n;
+            rlcf->session.reader.history_count = n;
             continue;
         }
 
@@ -46,9 +46,9 @@ ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             s.data = value[i].data + 4;
             s.len = value[i].len - 4;
 
-            rlcf->history_age = ngx_parse_time(&s, 0);
+            rlcf->session.reader.history_age = ngx_parse_time(&s, 0);
 
-            if (rlcf->history_age == (ngx_msec_t) NGX_ERROR) {
+            if (rlcf->session.reader.history_age == (ngx_msec_t) NGX_ERROR) {
                 goto invalid;
             }
 
@@ -76,25 +76,25 @@ ngx_http_rt_start_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t  *value;
 
-    if (rlcf->start != NGX_CONF_UNSET) {
+    if (rlcf->session.reader.start != NGX_CONF_UNSET) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "newest") == 0) {
-        rlcf->start = 0;
+        rlcf->session.reader.start = 0;
         return NGX_CONF_OK;
     }
 
     if (ngx_strcmp(value[1].data, "oldest") == 0) {
-        rlcf->start = NGX_HTTP_RT_START_OLDEST;
+        rlcf->session.reader.start = NGX_HTTP_RT_START_OLDEST;
         return NGX_CONF_OK;
     }
 
-    rlcf->start = ngx_atoi(value[1].data, value[1].len);
+    rlcf->session.reader.start = ngx_atoi(value[1].data, value[1].len);
 
-    if (rlcf->start == NGX_ERROR) {
+    if (rlcf->session.reader.start == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\", it must be newest, oldest "
                            "or a number", &value[1]);
@@ -115,15 +115,15 @@ ngx_http_rt_rate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_int_t   n;
     ngx_str_t  *value;
 
-    if (rlcf->message_rate != NGX_CONF_UNSET_UINT) {
+    if (rlcf->session.message_rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        rlcf->message_rate = 0;
-        rlcf->message_burst = 0;
+        rlcf->session.message_rate = 0;
+        rlcf->session.message_burst = 0;
         return NGX_CONF_OK;
     }
 
@@ -139,11 +139,11 @@ ngx_http_rt_rate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         goto invalid;
     }
 
-    rlcf->message_rate = n * 1000;
+    rlcf->session.message_rate = n * 1000;
 
     /* what a second allows may come at once */
 
-    rlcf->message_burst = n;
+    rlcf->session.message_burst = n;
 
     if (cf->args->nelts == 3) {
 
@@ -157,7 +157,7 @@ ngx_http_rt_rate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             goto invalid;
         }
 
-        rlcf->message_burst = n;
+        rlcf->session.message_burst = n;
     }
 
     return NGX_CONF_OK;

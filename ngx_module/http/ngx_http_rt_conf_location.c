@@ -5,6 +5,7 @@
 
 #include "ngx_http_rt_conf.h"
 #include "ngx_http_rt_pass.h"
+#include "ngx_http_rt_rule.h"
 
 
 static char *ngx_http_rt_complex(ngx_conf_t *cf, ngx_str_t *value,
@@ -126,6 +127,34 @@ ngx_http_rt_pass_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rv = ngx_http_rt_pass_directive(cf, cmd, conf);
 
     return (rv == NGX_CONF_OK) ? ngx_http_rt_own(cf, ngx_http_rt_handler) : rv;
+}
+
+
+/* realtime_protocol name */
+
+char *
+ngx_http_rt_protocol_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (rlcf->dialect) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rlcf->dialect = ngx_http_rt_dialect_find(&value[1]);
+
+    if (rlcf->dialect == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown protocol \"%V\", it must be \"native\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_rt_own(cf, ngx_http_rt_handler);
 }
 
 

@@ -201,17 +201,17 @@ ngx_http_rt_deflate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t   *value, s;
     ngx_uint_t   i;
 
-    if (rlcf->deflate_on != NGX_CONF_UNSET) {
+    if (rlcf->session.deflate_on != NGX_CONF_UNSET) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
-        rlcf->deflate_on = 0;
+        rlcf->session.deflate_on = 0;
 
     } else if (ngx_strcmp(value[1].data, "on") == 0) {
-        rlcf->deflate_on = 1;
+        rlcf->session.deflate_on = 1;
 
     } else {
         i = 1;
@@ -221,10 +221,12 @@ ngx_http_rt_deflate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     for (i = 2; i < cf->args->nelts; i++) {
 
         if (ngx_strncmp(value[i].data, "level=", 6) == 0) {
-            rlcf->deflate.level = ngx_atoi(value[i].data + 6,
+            rlcf->session.deflate.level = ngx_atoi(value[i].data + 6,
                                            value[i].len - 6);
 
-            if (rlcf->deflate.level < 1 || rlcf->deflate.level > 9) {
+            if (rlcf->session.deflate.level < 1
+                || rlcf->session.deflate.level > 9)
+            {
                 goto invalid;
             }
 
@@ -241,7 +243,7 @@ ngx_http_rt_deflate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 goto invalid;
             }
 
-            rlcf->deflate.min = size;
+            rlcf->session.deflate.min = size;
             continue;
         }
 

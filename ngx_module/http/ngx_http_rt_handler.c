@@ -32,7 +32,9 @@ ngx_http_rt_handler(ngx_http_request_t *r)
         return ngx_http_rt_pass(r);
     }
 
-    if (rlcf->subscribe && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+    if ((rlcf->subscribe || rlcf->dialect)
+        && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
+    {
         return ngx_http_rt_subscribe(r);
     }
 

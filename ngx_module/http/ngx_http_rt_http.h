@@ -7,15 +7,15 @@
  *     module, conf_*      directives, configuration, process start and end
  *     handler             which way a request goes
  *     publish*, key       POST, PUT, GET and DELETE of realtime_publish
- *     subscribe           admission of subscribers
+ *     subscribe, topics,  admission of subscribers
+ *     origin
  *     pass*               realtime_pass: commands and queries
  *     status*             realtime_status
  *     body, answer,       parts of requests and answers
- *     header, variables
+ *     variables
  *
  * The room stands at the top: it may call all others, operations (session/)
- * rather than the zone or a link where there is one.  Dialects, which begin as
- * requests, may call what this header declares; nobody else calls in here.
+ * rather than the zone or a link where there is one.  Nobody calls in here.
  *
  * A request is answered exactly once.  A function that has refused one from
  * within returns NGX_DONE, and the handler finalizes with ctx->rc.
@@ -25,7 +25,58 @@
 #define _NGX_HTTP_RT_HTTP_H_INCLUDED_
 
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_dialect.h"
+#include "ngx_http_rt_header.h"
+#include "ngx_http_rt_link.h"
+
+
+#define NGX_HTTP_RT_ORIGIN_SAME    0
+#define NGX_HTTP_RT_ORIGIN_ANY     1
+#define NGX_HTTP_RT_ORIGIN_HOSTS   2
+
+
+typedef struct ngx_http_rt_pass_conf_s  ngx_http_rt_pass_conf_t;
+
+
+typedef struct {
+    ngx_http_complex_value_t      *publish;
+    ngx_shm_zone_t                *publish_zone;
+
+    ngx_array_t                   *subscribe;   /* of complex values */
+    ngx_shm_zone_t                *subscribe_zone;
+    ngx_uint_t                     subscribe_encoded;
+
+    ngx_http_rt_pass_conf_t       *pass;
+    const ngx_http_rt_dialect_t   *dialect;     /* realtime_protocol */
+
+    ngx_array_t                   *transports;  /* ngx_uint_t */
+    ngx_array_t                   *origins;     /* ngx_str_t */
+    ngx_uint_t                     origin;
+    ngx_flag_t                     envelope;
+
+    ngx_http_rt_session_conf_t     session;
+} ngx_http_rt_loc_conf_t;
+
+
+/* what the variables of a request tell, of publishers and subscribers */
+
+typedef struct {
+    ngx_http_rt_report_t           report;  /* must be first */
+    ngx_str_t                      topic;
+    uint64_t                       epoch;
+    ngx_uint_t                     transport;
+    ngx_uint_t                     subscribers;
+    void                          *publish;
+    void                          *pass;
+    ngx_int_t                      rc;      /* of an answer given within */
+    unsigned                       has_id:1;
+    unsigned                       has_subscribers:1;
+    unsigned                       subscribed:1;
+    unsigned                       body:1;  /* there was one, discarded */
+} ngx_http_rt_ctx_t;
+
+
+extern ngx_module_t  ngx_http_realtime_module;
 
 
 /* ngx_http_rt_handler.c */
@@ -48,6 +99,18 @@ ngx_int_t ngx_http_rt_publish(ngx_http_request_t *r);
 /* ngx_http_rt_subscribe.c */
 
 ngx_int_t ngx_http_rt_subscribe(ngx_http_request_t *r);
+
+
+/* ngx_http_rt_topics.c; NGX_DONE: it has been refused */
+
+ngx_int_t ngx_http_rt_topics(ngx_http_request_t *r, ngx_array_t *topics);
+ngx_int_t ngx_http_rt_topics_from(ngx_http_request_t *r,
+    ngx_http_rt_from_t *from);
+
+
+/* ngx_http_rt_origin.c; NGX_DONE: it has been refused */
+
+ngx_int_t ngx_http_rt_origin_check(ngx_http_request_t *r);
 
 
 /* ngx_http_rt_status.c */
@@ -86,27 +149,6 @@ ngx_int_t ngx_http_rt_answer_error(ngx_http_request_t *r, ngx_uint_t status,
 #define ngx_http_rt_refuse(r, status, ...)                                    \
     (ngx_http_rt_ctx(r)->rc =                                                 \
              ngx_http_rt_answer_error(r, status, __VA_ARGS__), NGX_DONE)
-
-
-/* ngx_http_rt_header.c */
-
-/* name is static, value is copied */
-ngx_int_t ngx_http_rt_header_add(ngx_http_request_t *r, const char *name,
-    const u_char *value, size_t len);
-ngx_int_t ngx_http_rt_header_id(ngx_http_request_t *r, uint64_t epoch,
-    uint64_t seq);
-ngx_int_t ngx_http_rt_header_live(ngx_http_request_t *r);
-
-/* the first one of this name, or NULL */
-ngx_table_elt_t *ngx_http_rt_header_find(ngx_http_request_t *r,
-    const char *name);
-
-/* all lines of this name as one list (RFC 9110, 5.3); empty: there is none */
-ngx_int_t ngx_http_rt_header_list(ngx_http_request_t *r, const char *name,
-    ngx_str_t *list);
-
-/* where a list between commas has the token, whatever its case; or NULL */
-u_char *ngx_http_rt_header_token(ngx_str_t *list, const char *token);
 
 
 #endif /* _NGX_HTTP_RT_HTTP_H_INCLUDED_ */

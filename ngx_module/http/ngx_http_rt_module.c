@@ -16,6 +16,8 @@ static char *ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static void ngx_http_rt_merge_values(ngx_http_rt_loc_conf_t *prev,
     ngx_http_rt_loc_conf_t *conf);
+static void ngx_http_rt_merge_reader(ngx_http_rt_reader_conf_t *prev,
+    ngx_http_rt_reader_conf_t *conf);
 static void ngx_http_rt_merge_location(ngx_conf_t *cf,
     ngx_http_rt_loc_conf_t *prev, ngx_http_rt_loc_conf_t *conf);
 static char *ngx_http_rt_merge_zones(ngx_conf_t *cf,
@@ -83,6 +85,13 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       0,
       NULL },
 
+    { ngx_string("realtime_protocol"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_rt_protocol_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("realtime_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_rt_status_directive,
@@ -122,28 +131,28 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, slow),
+      offsetof(ngx_http_rt_loc_conf_t, session.reader.slow),
       &ngx_http_rt_slow },
 
     { ngx_string("realtime_keepalive"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, keepalive),
+      offsetof(ngx_http_rt_loc_conf_t, session.keepalive),
       &ngx_http_rt_positive_post },
 
     { ngx_string("realtime_retry"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, retry),
+      offsetof(ngx_http_rt_loc_conf_t, session.retry),
       &ngx_http_rt_positive_post },
 
     { ngx_string("realtime_poll_timeout"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, poll_timeout),
+      offsetof(ngx_http_rt_loc_conf_t, session.poll_timeout),
       NULL },
 
     { ngx_string("realtime_envelope"),
@@ -157,7 +166,7 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, message_max_size),
+      offsetof(ngx_http_rt_loc_conf_t, session.message_max_size),
       NULL },
 
     { ngx_string("realtime_message_rate"),
@@ -178,28 +187,35 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_http_rt_interval_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, conflate),
+      offsetof(ngx_http_rt_loc_conf_t, session.reader.conflate),
       NULL },
 
     { ngx_string("realtime_debounce"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_http_rt_interval_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, debounce),
+      offsetof(ngx_http_rt_loc_conf_t, session.reader.debounce),
       NULL },
 
     { ngx_string("realtime_detach"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, detach),
+      offsetof(ngx_http_rt_loc_conf_t, session.detach),
       NULL },
 
     { ngx_string("realtime_subscriber_limit"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, subscriber_limit),
+      offsetof(ngx_http_rt_loc_conf_t, session.reader.subscriber_limit),
+      NULL },
+
+    { ngx_string("realtime_subscription_limit"),
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_rt_loc_conf_t, session.topics_max),
       NULL },
 
       ngx_null_command
@@ -285,24 +301,25 @@ ngx_http_rt_create_loc_conf(ngx_conf_t *cf)
 
     conf->transports = NGX_CONF_UNSET_PTR;
     conf->origin = NGX_CONF_UNSET_UINT;
-    conf->history_count = NGX_CONF_UNSET_UINT;
-    conf->history_age = NGX_CONF_UNSET_MSEC;
-    conf->start = NGX_CONF_UNSET;
-    conf->slow = NGX_CONF_UNSET_UINT;
-    conf->keepalive = NGX_CONF_UNSET_MSEC;
-    conf->retry = NGX_CONF_UNSET_MSEC;
-    conf->poll_timeout = NGX_CONF_UNSET_MSEC;
+    conf->session.reader.history_count = NGX_CONF_UNSET_UINT;
+    conf->session.reader.history_age = NGX_CONF_UNSET_MSEC;
+    conf->session.reader.start = NGX_CONF_UNSET;
+    conf->session.reader.slow = NGX_CONF_UNSET_UINT;
+    conf->session.keepalive = NGX_CONF_UNSET_MSEC;
+    conf->session.retry = NGX_CONF_UNSET_MSEC;
+    conf->session.poll_timeout = NGX_CONF_UNSET_MSEC;
     conf->envelope = NGX_CONF_UNSET;
-    conf->message_max_size = NGX_CONF_UNSET_SIZE;
-    conf->subscriber_limit = NGX_CONF_UNSET_UINT;
-    conf->message_rate = NGX_CONF_UNSET_UINT;
-    conf->message_burst = NGX_CONF_UNSET_UINT;
-    conf->deflate_on = NGX_CONF_UNSET;
-    conf->deflate.level = NGX_CONF_UNSET;
-    conf->deflate.min = NGX_CONF_UNSET_SIZE;
-    conf->conflate = NGX_CONF_UNSET_MSEC;
-    conf->debounce = NGX_CONF_UNSET_MSEC;
-    conf->detach = NGX_CONF_UNSET;
+    conf->session.message_max_size = NGX_CONF_UNSET_SIZE;
+    conf->session.reader.subscriber_limit = NGX_CONF_UNSET_UINT;
+    conf->session.message_rate = NGX_CONF_UNSET_UINT;
+    conf->session.message_burst = NGX_CONF_UNSET_UINT;
+    conf->session.deflate_on = NGX_CONF_UNSET;
+    conf->session.deflate.level = NGX_CONF_UNSET;
+    conf->session.deflate.min = NGX_CONF_UNSET_SIZE;
+    conf->session.reader.conflate = NGX_CONF_UNSET_MSEC;
+    conf->session.reader.debounce = NGX_CONF_UNSET_MSEC;
+    conf->session.detach = NGX_CONF_UNSET;
+    conf->session.topics_max = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -316,7 +333,7 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_rt_merge_values(prev, conf);
 
-    if (conf->conflate && conf->debounce) {
+    if (conf->session.reader.conflate && conf->session.reader.debounce) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"realtime_conflate\" and \"realtime_debounce\" "
                            "exclude each other");
@@ -333,7 +350,9 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_rt_merge_location(cf, prev, conf);
 
-    if (conf->publish == NULL && conf->subscribe == NULL) {
+    if (conf->publish == NULL && conf->subscribe == NULL
+        && conf->dialect == NULL)
+    {
         return NGX_CONF_OK;
     }
 
@@ -345,35 +364,49 @@ static void
 ngx_http_rt_merge_values(ngx_http_rt_loc_conf_t *prev,
     ngx_http_rt_loc_conf_t *conf)
 {
+    ngx_http_rt_session_conf_t  *ps, *cs;
+
     if (conf->origin == NGX_CONF_UNSET_UINT) {
         conf->origins = prev->origins;
     }
 
     ngx_conf_merge_uint_value(conf->origin, prev->origin,
                               NGX_HTTP_RT_ORIGIN_SAME);
+    ngx_conf_merge_value(conf->envelope, prev->envelope, 0);
 
+    ps = &prev->session;
+    cs = &conf->session;
+
+    ngx_conf_merge_msec_value(cs->keepalive, ps->keepalive, 15000);
+    ngx_conf_merge_msec_value(cs->retry, ps->retry, 2000);
+    ngx_conf_merge_msec_value(cs->poll_timeout, ps->poll_timeout, 25000);
+    ngx_conf_merge_size_value(cs->message_max_size, ps->message_max_size,
+                              64 * 1024);
+    ngx_conf_merge_uint_value(cs->message_rate, ps->message_rate, 0);
+    ngx_conf_merge_uint_value(cs->message_burst, ps->message_burst, 0);
+    ngx_conf_merge_uint_value(cs->topics_max, ps->topics_max, 1024);
+    ngx_conf_merge_value(cs->deflate_on, ps->deflate_on, 1);
+    ngx_conf_merge_value(cs->deflate.level, ps->deflate.level, 1);
+    ngx_conf_merge_size_value(cs->deflate.min, ps->deflate.min, 256);
+    ngx_conf_merge_value(cs->detach, ps->detach, 0);
+
+    ngx_http_rt_merge_reader(&ps->reader, &cs->reader);
+}
+
+
+static void
+ngx_http_rt_merge_reader(ngx_http_rt_reader_conf_t *prev,
+    ngx_http_rt_reader_conf_t *conf)
+{
     ngx_conf_merge_uint_value(conf->history_count, prev->history_count, 100);
     ngx_conf_merge_msec_value(conf->history_age, prev->history_age,
                               3600 * 1000);
     ngx_conf_merge_value(conf->start, prev->start, 0);
     ngx_conf_merge_uint_value(conf->slow, prev->slow, NGX_HTTP_RT_SLOW_GAP);
-    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
-    ngx_conf_merge_msec_value(conf->retry, prev->retry, 2000);
-    ngx_conf_merge_msec_value(conf->poll_timeout, prev->poll_timeout, 25000);
-    ngx_conf_merge_value(conf->envelope, prev->envelope, 0);
-    ngx_conf_merge_size_value(conf->message_max_size, prev->message_max_size,
-                              64 * 1024);
-    ngx_conf_merge_uint_value(conf->subscriber_limit, prev->subscriber_limit,
-                              0);
-
-    ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);
-    ngx_conf_merge_uint_value(conf->message_burst, prev->message_burst, 0);
-    ngx_conf_merge_value(conf->deflate_on, prev->deflate_on, 1);
-    ngx_conf_merge_value(conf->deflate.level, prev->deflate.level, 1);
-    ngx_conf_merge_size_value(conf->deflate.min, prev->deflate.min, 256);
     ngx_conf_merge_msec_value(conf->conflate, prev->conflate, 0);
     ngx_conf_merge_msec_value(conf->debounce, prev->debounce, 0);
-    ngx_conf_merge_value(conf->detach, prev->detach, 0);
+    ngx_conf_merge_uint_value(conf->subscriber_limit, prev->subscriber_limit,
+                              0);
 }
 
 
@@ -391,6 +424,7 @@ ngx_http_rt_merge_location(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *prev,
         && conf->pass == NULL)
     {
         conf->pass = prev->pass;
+        conf->dialect = prev->dialect;
         conf->publish = prev->publish;
         conf->publish_zone = prev->publish_zone;
         conf->subscribe = prev->subscribe;
@@ -399,7 +433,7 @@ ngx_http_rt_merge_location(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *prev,
     }
 
     if (clcf->lmt_excpt && clcf->handler == NULL
-        && (conf->publish || conf->subscribe || conf->pass))
+        && (conf->publish || conf->subscribe || conf->pass || conf->dialect))
     {
         clcf->handler = ngx_http_rt_handler;
     }
@@ -451,8 +485,12 @@ ngx_http_rt_init_module(ngx_cycle_t *cycle)
 static void
 ngx_http_rt_drain(void)
 {
-    ngx_http_rt_subscriber_drain();
-    ngx_http_rt_events_drain();
+    ngx_http_rt_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                              ngx_http_realtime_module);
+
+    ngx_http_rt_session_drain(mcf->drain);
 }
 
 
@@ -472,21 +510,19 @@ ngx_http_rt_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    if (ngx_http_rt_zone_init_process(&mcf->zones, cycle, ngx_http_rt_drain)
+        != NGX_OK
+        || ngx_http_rt_session_init_process(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     zones = mcf->zones.elts;
 
     for (i = 0; i < mcf->zones.nelts; i++) {
-        zones[i]->event.data = zones[i];
-        zones[i]->event.handler = ngx_http_rt_deliver;
-        zones[i]->event.log = cycle->log;
-        zones[i]->heard = ngx_http_rt_deliver_post;
-
-        ngx_http_rt_pace_init(zones[i], cycle->log);
-    }
-
-    if (ngx_http_rt_zone_init_process(&mcf->zones, cycle, ngx_http_rt_drain)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+        if (ngx_http_rt_hub_init_process(zones[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     ngx_http_rt_worker_init_process(mcf, cycle);
@@ -498,8 +534,6 @@ ngx_http_rt_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_rt_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                i;
-    ngx_http_rt_zone_t      **zones;
     ngx_http_rt_main_conf_t  *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_realtime_module);
@@ -510,12 +544,7 @@ ngx_http_rt_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_rt_worker_exit_process(mcf);
 
-    zones = mcf->zones.elts;
-
-    for (i = 0; i < mcf->zones.nelts; i++) {
-        ngx_http_rt_subscriber_exit(zones[i]);
-    }
-
+    ngx_http_rt_session_exit();
     ngx_http_rt_zone_exit_process(&mcf->zones);
 
 #if (nginx_version < 1025004)

@@ -12,6 +12,7 @@
 
 #include "ngx_http_rt_pass.h"
 #include "ngx_http_rt_accept.h"
+#include "ngx_http_rt_engine.h"
 #include "ngx_http_rt_operation.h"
 
 
@@ -30,6 +31,11 @@ static ngx_int_t ngx_http_rt_pass_upgrade(ngx_http_request_t *r,
 static ngx_int_t ngx_http_rt_pass_query(ngx_http_request_t *r,
     ngx_http_rt_pass_ctx_t *ctx);
 static ngx_int_t ngx_http_rt_pass_method(ngx_http_request_t *r);
+static ngx_int_t ngx_http_rt_pass_events(ngx_http_request_t *r,
+    ngx_http_rt_pass_ctx_t *ctx, ngx_uint_t sse);
+static ngx_int_t ngx_http_rt_pass_from(ngx_http_request_t *r, uint64_t *from);
+static ngx_int_t ngx_http_rt_pass_unanswered(ngx_http_request_t *r,
+    const rt_wire_frame_t *f, ngx_uint_t status);
 static ngx_int_t ngx_http_rt_pass_wait(ngx_http_request_t *r,
     ngx_http_rt_pass_ctx_t *ctx);
 static ngx_uint_t ngx_http_rt_pass_stream(ngx_http_request_t *r);
@@ -63,7 +69,7 @@ ngx_http_rt_pass(ngx_http_request_t *r)
     rctx->pass = ctx;
     ctx->request = r;
 
-    if ((r->method & NGX_HTTP_GET) && ngx_http_rt_ws_asked(r)) {
+    if ((r->method & NGX_HTTP_GET) && ngx_http_rt_websocket_asked(r)) {
         return ngx_http_rt_pass_upgrade(r, ctx);
     }
 
@@ -127,7 +133,7 @@ ngx_http_rt_pass_query(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
     if (stream && ctx->ask.name.len == 6
         && ngx_strncmp(ctx->ask.name.data, "events", 6) == 0)
     {
-        return ngx_http_rt_events(r, ctx->link, &ctx->ask, stream == 1);
+        return ngx_http_rt_pass_events(r, ctx, stream == 1);
     }
 
     if (stream && rlcf->subscribe) {
@@ -149,7 +155,7 @@ ngx_http_rt_pass_method(ngx_http_request_t *r)
 
     if (!rlcf->pass->has_command) {
 
-        if (ngx_http_rt_ws_headers(r) != NGX_OK) {
+        if (ngx_http_rt_websocket_headers(r) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -169,6 +175,83 @@ ngx_http_rt_pass_method(ngx_http_request_t *r)
 
     return ngx_http_rt_pass_refuse(r, NGX_HTTP_NOT_ALLOWED, "method",
                                    "this method is not for this place");
+}
+
+
+/* what was of the entity from a version on, and what becomes */
+
+static ngx_int_t
+ngx_http_rt_pass_events(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx,
+    ngx_uint_t sse)
+{
+    ngx_int_t                rc;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (ngx_http_rt_pass_from(r, &ctx->ask.from) != NGX_OK) {
+        return ngx_http_rt_pass_error(r, NGX_HTTP_BAD_REQUEST, "bad_argument",
+                                      "from must be a number");
+    }
+
+    rc = ngx_http_rt_engine(r, rlcf->subscribe_zone->data, &rlcf->session,
+                            ctx->link, &ctx->ask, sse,
+                            ngx_http_rt_pass_unanswered);
+
+    if (rc == NGX_DONE) {
+        return NGX_DONE;
+    }
+
+    return ngx_http_rt_pass_unanswered(r, NULL, rc);
+}
+
+
+/* Last-Event-ID is the last version that the client had */
+
+static ngx_int_t
+ngx_http_rt_pass_from(ngx_http_request_t *r, uint64_t *from)
+{
+    ngx_int_t         n;
+    ngx_str_t         arg;
+    ngx_table_elt_t  *h;
+
+    *from = 1;
+
+    h = ngx_http_rt_header_find(r, "Last-Event-ID");
+
+    if (h && h->value.len) {
+        n = ngx_atoi(h->value.data, h->value.len);
+        *from = n + 1;
+
+        return (n == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    }
+
+    if (ngx_http_arg(r, (u_char *) "from", 4, &arg) == NGX_OK) {
+        n = ngx_atoi(arg.data, arg.len);
+        *from = ngx_max(n, 1);
+
+        return (n == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the daemon's reply, or without one why there is none */
+
+static ngx_int_t
+ngx_http_rt_pass_unanswered(ngx_http_request_t *r, const rt_wire_frame_t *f,
+    ngx_uint_t status)
+{
+    const char  *code, *message;
+
+    if (f) {
+        return ngx_http_rt_pass_reply(r, f);
+    }
+
+    status = ngx_http_rt_pass_reason(status, &code, &message);
+
+    return ngx_http_rt_pass_error(r, status, code, message);
 }
 
 
@@ -228,7 +311,9 @@ ngx_http_rt_pass_command(ngx_http_request_t *r)
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
-    if (r->headers_in.content_length_n > (off_t) rlcf->message_max_size) {
+    if (r->headers_in.content_length_n
+        > (off_t) rlcf->session.message_max_size)
+    {
         rc = ngx_http_discard_request_body(r);
 
         return (rc != NGX_OK) ? rc
@@ -291,7 +376,7 @@ ngx_http_rt_pass_decide(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
         return rc;
     }
 
-    if (ctx->ask.body.len > rlcf->message_max_size) {
+    if (ctx->ask.body.len > rlcf->session.message_max_size) {
         return ngx_http_rt_pass_refuse(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                                        "too_large",
                                        "the body is larger than allowed");
@@ -307,8 +392,6 @@ static ngx_int_t
 ngx_http_rt_pass_send(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
 {
     ngx_int_t            rc;
-    ngx_uint_t           status;
-    const char          *code, *message;
     ngx_http_cleanup_t  *cln;
 
     cln = ngx_http_cleanup_add(r, 0);
@@ -328,8 +411,7 @@ ngx_http_rt_pass_send(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
          : ngx_http_rt_operation_query(NULL, ctx->link, &ctx->call, &ctx->ask);
 
     if (rc != NGX_OK) {
-        status = ngx_http_rt_pass_reason(rc, &code, &message);
-        return ngx_http_rt_pass_error(r, status, code, message);
+        return ngx_http_rt_pass_unanswered(r, NULL, rc);
     }
 
     ngx_http_rt_body_watch(r);
@@ -343,7 +425,6 @@ ngx_http_rt_pass_answered(ngx_http_rt_call_t *call, const rt_wire_frame_t *f,
     ngx_uint_t status)
 {
     ngx_int_t                rc;
-    const char              *code, *message;
     ngx_connection_t        *c;
     ngx_http_request_t      *r;
     ngx_http_rt_pass_ctx_t  *ctx;
@@ -354,13 +435,7 @@ ngx_http_rt_pass_answered(ngx_http_rt_call_t *call, const rt_wire_frame_t *f,
 
     ngx_http_set_log_request(c->log, r);
 
-    if (f) {
-        rc = ngx_http_rt_pass_reply(r, f);
-
-    } else {
-        status = ngx_http_rt_pass_reason(status, &code, &message);
-        rc = ngx_http_rt_pass_error(r, status, code, message);
-    }
+    rc = ngx_http_rt_pass_unanswered(r, f, status);
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);

@@ -1,6 +1,7 @@
 /*
  * What realtime_pass has been given, and what its three ways share: HTTP in
- * _pass.c, WebSocket in _pass_ws.c, streams of events in _events.c.
+ * _pass.c, WebSocket in _pass_ws.c, streams of events in
+ * ngx_http_rt_engine.c.
  */
 
 #ifndef _NGX_HTTP_RT_PASS_H_INCLUDED_
@@ -66,17 +67,10 @@ ngx_uint_t ngx_http_rt_pass_reason(ngx_int_t rc, const char **code,
 
 /* ngx_http_rt_pass_ws.c */
 
-ngx_int_t ngx_http_rt_pass_ws_open(ngx_http_rt_subscriber_t *s);
-void ngx_http_rt_pass_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
-    size_t len);
-ngx_int_t ngx_http_rt_pass_ws_flush(ngx_http_rt_subscriber_t *s);
+extern const ngx_http_rt_dialect_t  ngx_http_rt_pass_ws;
 
-
-/* ngx_http_rt_events.c */
-
-ngx_int_t ngx_http_rt_events(ngx_http_request_t *r, ngx_http_rt_link_t *link,
-    ngx_http_rt_ask_t *ask, ngx_uint_t sse);
-void ngx_http_rt_events_drain(void);
+/* before the session opens; NGX_OK, NGX_DONE: refused, NGX_ERROR */
+ngx_int_t ngx_http_rt_pass_ws_attach(ngx_http_rt_session_t *s);
 
 
 #endif /* _NGX_HTTP_RT_PASS_H_INCLUDED_ */

@@ -43,7 +43,6 @@ ngx_http_rt_pass_ask(ngx_http_request_t *r, ngx_http_rt_ask_t *ask,
     }
 
     ask->timeout = rlcf->pass->timeout;
-    ask->address = r->connection->addr_text;
 
     *link = ngx_http_rt_worker_link(rlcf->pass->worker, &ask->engine,
                                     &ask->entity);

@@ -7,11 +7,10 @@
  *     {"id":1,"error":{"code":"too_low","message":"...","minimum":200}}
  *
  * A command without an id has no answer; what cannot be read as a command is
- * answered with the id null.  Answers that come while the socket is full are
- * gathered in one buffer, in front of which nothing else may go.
+ * answered with the id null.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_http.h"
 #include "ngx_http_rt_command.h"
 #include "ngx_http_rt_json.h"
 #include "ngx_http_rt_operation.h"
@@ -21,17 +20,13 @@
 /* commands of one client that wait for their answers */
 #define NGX_HTTP_RT_PASS_WS_CALLS    256
 
-/* answers that wait for one client's socket; then it is too slow */
-#define NGX_HTTP_RT_PASS_WS_PENDING  (256 * 1024)
-
 
 typedef struct {
-    ngx_http_rt_subscriber_t  *subscriber;
+    ngx_http_rt_session_t     *session;
     ngx_http_rt_link_t        *link;
     ngx_http_rt_ask_t          ask;         /* who and whom */
     ngx_queue_t                calls;
     ngx_uint_t                 ncalls;
-    ngx_http_rt_buffer_t      *pending;     /* or NULL */
 } ngx_http_rt_pass_ws_t;
 
 
@@ -44,6 +39,8 @@ typedef struct {
 } ngx_http_rt_pass_ws_call_t;
 
 
+static ngx_int_t ngx_http_rt_pass_ws_input(ngx_http_rt_session_t *s,
+    u_char *data, size_t len, ngx_uint_t binary);
 static const char *ngx_http_rt_pass_ws_check(ngx_http_rt_command_t *command);
 static void ngx_http_rt_pass_ws_ask(ngx_http_rt_pass_ws_t *ws,
     ngx_http_rt_command_t *command);
@@ -66,10 +63,24 @@ static void ngx_http_rt_pass_ws_free(ngx_http_rt_pass_ws_call_t *wc);
 static void ngx_http_rt_pass_ws_cleanup(void *data);
 
 
-/* with the handshake */
+const ngx_http_rt_dialect_t  ngx_http_rt_pass_ws = {
+    ngx_null_string,
+    ngx_null_string,
+    &ngx_http_rt_form_json,
+    0,
+    0,
+    ngx_http_rt_hello,
+    ngx_http_rt_pass_ws_input,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL
+};
+
 
 ngx_int_t
-ngx_http_rt_pass_ws_open(ngx_http_rt_subscriber_t *s)
+ngx_http_rt_pass_ws_attach(ngx_http_rt_session_t *s)
 {
     ngx_http_request_t     *r;
     ngx_http_cleanup_t     *cln;
@@ -84,21 +95,22 @@ ngx_http_rt_pass_ws_open(ngx_http_rt_subscriber_t *s)
         return NGX_ERROR;
     }
 
-    ws->subscriber = s;
+    ws->session = s;
     ngx_queue_init(&ws->calls);
 
     cln->handler = ngx_http_rt_pass_ws_cleanup;
     cln->data = ws;
 
-    ngx_http_rt_ctx(r)->pass = ws;
+    s->dialect_ctx = ws;
+    s->attached = 1;
 
     return ngx_http_rt_pass_ask(r, &ws->ask, &ws->link);
 }
 
 
-void
-ngx_http_rt_pass_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
-    size_t len)
+static ngx_int_t
+ngx_http_rt_pass_ws_input(ngx_http_rt_session_t *s, u_char *data, size_t len,
+    ngx_uint_t binary)
 {
     char                    err[128];
     u_char                 *arena;
@@ -106,12 +118,16 @@ ngx_http_rt_pass_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
     ngx_http_rt_command_t   command;
     ngx_http_rt_pass_ws_t  *ws;
 
-    ws = ngx_http_rt_ctx(s->request)->pass;
+    if (binary) {
+        ngx_http_rt_session_close(s, 1003, "commands are text");
+        return NGX_OK;
+    }
 
-    arena = ngx_alloc(len + 1, s->connection->log);
+    ws = s->dialect_ctx;
+
+    arena = ngx_alloc(len + 1, s->sink.connection->log);
     if (arena == NULL) {
-        ngx_http_rt_subscriber_end(s, NGX_ERROR);
-        return;
+        return NGX_ERROR;
     }
 
     wrong = err;
@@ -136,6 +152,8 @@ ngx_http_rt_pass_ws_message(ngx_http_rt_subscriber_t *s, u_char *data,
     }
 
     ngx_free(arena);
+
+    return NGX_OK;
 }
 
 
@@ -360,73 +378,15 @@ ngx_http_rt_pass_ws_error(ngx_http_rt_pass_ws_t *ws, const u_char *id,
 static void
 ngx_http_rt_pass_ws_send(ngx_http_rt_pass_ws_t *ws, u_char *json, size_t len)
 {
-    ngx_int_t                  rc;
-    ngx_http_rt_buffer_t      *b;
-    ngx_http_rt_subscriber_t  *s;
+    ngx_http_rt_session_t  *s;
 
-    s = ws->subscriber;
+    s = ws->session;
 
-    if (s->closing || s->ended) {
-        return;
+    ngx_http_set_log_request(s->sink.connection->log, s->request);
+
+    if (ngx_http_rt_session_reply(s, json, len) != NGX_OK) {
+        ngx_http_rt_session_end(s, NGX_ERROR);
     }
-
-    ngx_http_set_log_request(s->connection->log, s->request);
-
-    b = ws->pending;
-
-    if (b == NULL) {
-        b = ngx_http_rt_buffer_create(s->encoding, len);
-        if (b == NULL) {
-            ngx_http_rt_subscriber_end(s, NGX_ERROR);
-            return;
-        }
-
-        b->deflate = s->conf->deflate;
-    }
-
-    rc = ngx_http_rt_buffer_add_object(&b, json, len, NULL, NULL, 0);
-
-    ws->pending = b;
-
-    if (rc != NGX_OK) {
-        ngx_http_rt_subscriber_end(s, NGX_ERROR);
-        return;
-    }
-
-    if (b->last - b->pos > NGX_HTTP_RT_PASS_WS_PENDING) {
-        ngx_http_rt_subscriber_close(s, 1013, "too slow");
-        return;
-    }
-
-    if (!s->blocked && ngx_http_rt_pass_ws_flush(s) == NGX_ERROR) {
-        ngx_http_rt_subscriber_end(s, NGX_ERROR);
-    }
-}
-
-
-/* what could not be sent while a buffer was in flight */
-
-ngx_int_t
-ngx_http_rt_pass_ws_flush(ngx_http_rt_subscriber_t *s)
-{
-    ngx_int_t               rc;
-    ngx_http_rt_buffer_t   *b;
-    ngx_http_rt_pass_ws_t  *ws;
-
-    ws = ngx_http_rt_ctx(s->request)->pass;
-    b = ws->pending;
-
-    if (b == NULL || s->blocked) {
-        return NGX_OK;
-    }
-
-    ws->pending = NULL;
-
-    rc = ngx_http_rt_subscriber_send(s, b);
-
-    ngx_http_rt_buffer_release(b);
-
-    return rc;
 }
 
 
@@ -454,10 +414,5 @@ ngx_http_rt_pass_ws_cleanup(void *data)
 
         ngx_http_rt_link_cancel(&wc->call);
         ngx_http_rt_pass_ws_free(wc);
-    }
-
-    if (ws->pending) {
-        ngx_http_rt_buffer_release(ws->pending);
-        ws->pending = NULL;
     }
 }

@@ -11,6 +11,7 @@
 
 #include "ngx_http_rt_publish.h"
 #include "ngx_http_rt_key.h"
+#include "ngx_http_rt_rule.h"
 
 
 static ngx_int_t ngx_http_rt_publish_read(ngx_http_request_t *r,
@@ -146,7 +147,7 @@ ngx_http_rt_publish_create(ngx_http_request_t *r, ngx_str_t *topic,
 
     ctx->pub.who = &ctx->who;
     ctx->pub.zone = zone;
-    ctx->pub.size_max = rlcf->message_max_size;
+    ctx->pub.size_max = rlcf->session.message_max_size;
     ctx->pub.handler = ngx_http_rt_publish_done;
     ctx->pub.data = ctx;
 

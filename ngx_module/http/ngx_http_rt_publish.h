@@ -21,7 +21,7 @@ typedef struct {
     ngx_array_t                    grant;   /* the topic, as a list */
     ngx_http_rt_principal_t        who;
     ngx_http_rt_publication_t      pub;
-    ngx_http_rt_key_t              key;     /* if the request has one */
+    ngx_http_rt_key_t         key;     /* if the request has one */
 } ngx_http_rt_publish_ctx_t;
 
 

@@ -69,7 +69,7 @@ ngx_http_rt_publish_log(ngx_http_request_t *r, ngx_http_rt_publication_t *pub)
     ctx = ngx_http_rt_ctx(r);
 
     ctx->epoch = pub->epoch;
-    ctx->seq = pub->last;
+    ctx->report.seq = pub->last;
     ctx->has_id = 1;
     ctx->subscribers = pub->subscribers;
     ctx->has_subscribers = 1;
@@ -78,10 +78,10 @@ ngx_http_rt_publish_log(ngx_http_request_t *r, ngx_http_rt_publication_t *pub)
         return;
     }
 
-    ctx->messages = pub->n;
+    ctx->report.messages = pub->n;
 
     for (i = 0; i < pub->n; i++) {
-        ctx->bytes += pub->messages[i].data_len;
+        ctx->report.bytes += pub->messages[i].data_len;
     }
 }
 

@@ -7,8 +7,8 @@
 #include "ngx_http_rt_json.h"
 
 
-static u_char *ngx_http_rt_publish_stat_json(u_char *p, ngx_str_t *topic,
-    uint64_t epoch, ngx_http_rt_zone_stat_t *stat);
+static u_char *ngx_http_rt_publish_stat(u_char *p, ngx_str_t *topic,
+    ngx_http_rt_zone_t *zone, ngx_http_rt_zone_stat_t *stat);
 
 
 ngx_int_t
@@ -38,7 +38,7 @@ ngx_http_rt_publish_show(ngx_http_request_t *r, ngx_str_t *topic)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    p = ngx_http_rt_publish_stat_json(json, topic, zone->epoch, &stat);
+    p = ngx_http_rt_publish_stat(json, topic, zone, &stat);
 
     if (ngx_http_rt_header_add(r, "Cache-Control", (u_char *) "no-cache", 8)
         != NGX_OK)
@@ -51,23 +51,23 @@ ngx_http_rt_publish_show(ngx_http_request_t *r, ngx_str_t *topic)
 
 
 static u_char *
-ngx_http_rt_publish_stat_json(u_char *p, ngx_str_t *topic, uint64_t epoch,
+ngx_http_rt_publish_stat(u_char *p, ngx_str_t *topic, ngx_http_rt_zone_t *zone,
     ngx_http_rt_zone_stat_t *stat)
 {
     p = ngx_cpymem(p, "{\"topic\":\"", 10);
     p = ngx_http_rt_json_escape(p, topic->data, topic->len);
-    p = ngx_sprintf(p, "\",\"messages\":%uL,\"bytes\":%uL,"
-                    "\"subscribers\":%uL,\"first_id\":", stat->messages,
-                    stat->bytes, stat->subscribers);
+    p = ngx_sprintf(p, "\",\"messages\":%uL,\"bytes\":%uL,\"subscribers\":%uL,"
+                    "\"first_id\":", stat->messages, stat->bytes,
+                    stat->subscribers);
 
     if (stat->messages == 0) {
         return ngx_cpymem(p, "null,\"last_id\":null}", 20);
     }
 
     *p++ = '"';
-    p = ngx_http_rt_id_write(p, epoch, stat->first);
+    p = ngx_http_rt_id_write(p, zone->epoch, stat->first);
     p = ngx_cpymem(p, "\",\"last_id\":\"", 13);
-    p = ngx_http_rt_id_write(p, epoch, stat->last);
+    p = ngx_http_rt_id_write(p, zone->epoch, stat->last);
 
     return ngx_cpymem(p, "\"}", 2);
 }
@@ -84,7 +84,6 @@ ngx_http_rt_publish_forget(ngx_http_request_t *r, ngx_str_t *topic)
     zone = rlcf->publish_zone->data;
 
     ngx_http_rt_zone_name_set(zone, &name, topic->data, topic->len, 0);
-
     ngx_http_rt_zone_forget(zone, &name);
 
     return ngx_http_rt_answer(r, NGX_HTTP_NO_CONTENT, NULL, 0);

@@ -9,7 +9,7 @@
  * ngx_http_rt_status_zone().
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_http.h"
 #include "ngx_http_rt_accept.h"
 #include "ngx_http_rt_json.h"
 #include "ngx_http_rt_worker_status.h"
@@ -115,6 +115,26 @@ static ngx_http_rt_status_metric_t  ngx_http_rt_status_metrics[] = {
       "Bytes free in the index.",
       NGX_HTTP_RT_STATUS_ONE,
       offsetof(ngx_http_rt_zone_status_t, index_free) },
+
+    { "realtime_topics_evicted_total", "counter",
+      "Idle topics given up for want of room.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, topics_evicted) },
+
+    { "realtime_keys_evicted_total", "counter",
+      "Idempotency keys given up before their time.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, keys_evicted) },
+
+    { "realtime_publications_refused_total", "counter",
+      "Publications refused for want of room.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, publications_refused) },
+
+    { "realtime_subscriptions_refused_total", "counter",
+      "Subscriptions refused for want of room.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, subscriptions_refused) },
 
     { "realtime_worker_publications_refused_total", "counter",
       "Publications of daemons that were not taken.",
@@ -369,9 +389,15 @@ ngx_http_rt_status_zone(u_char *p, ngx_http_rt_status_t *st)
 
     return ngx_sprintf(p, "},\"ring_bytes\":%uL,\"ring_used_bytes\":%uL,"
                        "\"index_free_bytes\":%uL,"
-                       "\"worker_publications_refused\":%uL}",
+                       "\"worker_publications_refused\":%uL,"
+                       "\"topics_evicted\":%uL,\"keys_evicted\":%uL,"
+                       "\"publications_refused\":%uL,"
+                       "\"subscriptions_refused\":%uL}",
                        count->ring_bytes, count->ring_used,
-                       count->index_free, count->refused);
+                       count->index_free, count->refused,
+                       count->topics_evicted, count->keys_evicted,
+                       count->publications_refused,
+                       count->subscriptions_refused);
 }
 
 

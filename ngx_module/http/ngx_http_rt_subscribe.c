@@ -1,55 +1,61 @@
 /*
- * Admission of subscribers: which transport, which topics, from where on.
+ * Admission of subscribers: which transport, which dialect, which topics, from
+ * where on.
  *
  * All that can be refused is refused here, with a status and a reason, before
- * the protocol says anything.  Then the subscriber enters its topics in the
- * index and learns, under the same hold of the mutex, where in each of them it
- * begins; what is appended later will ring its process's bell.
+ * the protocol says anything.  Then the reader, or one for each topic of a
+ * session that multiplexes, enters its topics in the zone; what is appended
+ * later will wake this process.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_http.h"
 #include "ngx_http_rt_accept.h"
-#include "ngx_http_rt_ws_extension.h"
+#include "ngx_http_rt_operation.h"
+#include "ngx_http_rt_pass.h"
+#include "ngx_http_rt_rule.h"
 
 
-/* where a subscriber wants to begin */
-
-typedef struct {
-    ngx_http_rt_id_t         id;
-    unsigned                 given:1;
-    unsigned                 earliest:1;
-} ngx_http_rt_from_t;
-
+/* what a request has been understood as */
 
 typedef struct {
-    ngx_str_t                name;
-    unsigned                 wild;
-} ngx_http_rt_topic_name_t;
+    ngx_uint_t                     transport;
+    const ngx_http_rt_dialect_t   *dialect;     /* of a WebSocket */
+    ngx_http_rt_ws_deflate_t       deflate;
+    ngx_uint_t                     window;      /* 0: not negotiated */
+    ngx_array_t                    topics;      /* of ngx_http_rt_name_t */
+    ngx_http_rt_from_t             from;
+} ngx_http_rt_subscribe_t;
 
 
+static ngx_int_t ngx_http_rt_subscribe_read(ngx_http_request_t *r,
+    ngx_http_rt_subscribe_t *sub);
+static ngx_int_t ngx_http_rt_subscribe_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_subscribe_transport(ngx_http_request_t *r,
     ngx_uint_t *transport);
-static ngx_int_t ngx_http_rt_subscribe_origin(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_rt_subscribe_is(ngx_str_t *host, ngx_str_t *name);
-static ngx_int_t ngx_http_rt_subscribe_topics(ngx_http_request_t *r,
-    ngx_array_t *topics);
-static ngx_int_t ngx_http_rt_subscribe_list(ngx_http_request_t *r,
-    ngx_str_t *list, ngx_uint_t encoded, ngx_array_t *topics);
-static ngx_int_t ngx_http_rt_subscribe_from(ngx_http_request_t *r,
-    ngx_http_rt_from_t *from);
-static ngx_uint_t ngx_http_rt_subscribe_encoding(ngx_http_request_t *r,
-    ngx_uint_t transport);
-static ngx_int_t ngx_http_rt_subscribe_audiences(ngx_http_rt_subscriber_t *s,
-    ngx_array_t *topics);
-static ngx_int_t ngx_http_rt_subscribe_enter(ngx_http_rt_subscriber_t *s);
-static void ngx_http_rt_subscribe_undo(ngx_http_rt_subscriber_t *s);
-static void ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
-    ngx_http_rt_from_t *from);
+static ngx_int_t ngx_http_rt_subscribe_dialect(ngx_http_request_t *r,
+    ngx_http_rt_subscribe_t *sub);
+static ngx_uint_t ngx_http_rt_subscribe_envelope(ngx_http_request_t *r);
+static ngx_int_t ngx_http_rt_subscribe_session(ngx_http_request_t *r,
+    ngx_http_rt_subscribe_t *sub);
+static const ngx_http_rt_encoding_t *ngx_http_rt_subscribe_encoding(
+    ngx_http_request_t *r, ngx_http_rt_subscribe_t *sub);
+static ngx_int_t ngx_http_rt_subscribe_principal(ngx_http_rt_session_t *s,
+    ngx_http_rt_subscribe_t *sub);
+static ngx_str_t *ngx_http_rt_subscribe_grant(ngx_http_rt_session_t *s,
+    ngx_array_t *list, const ngx_str_t *name);
+static ngx_int_t ngx_http_rt_subscribe_reader(ngx_http_rt_session_t *s,
+    ngx_http_rt_subscribe_t *sub);
+static ngx_int_t ngx_http_rt_subscribe_readers(ngx_http_rt_session_t *s,
+    ngx_http_rt_subscribe_t *sub);
+static ngx_int_t ngx_http_rt_subscribe_refuse(ngx_http_request_t *r,
+    ngx_int_t rc);
 
 
-static const ngx_http_rt_protocol_t  *ngx_http_rt_protocols[] = {
+static const ngx_array_t  ngx_http_rt_subscribe_nothing;
+
+static const ngx_http_rt_transport_t  *ngx_http_rt_subscribe_transports[] = {
     &ngx_http_rt_sse,
-    &ngx_http_rt_ws,
+    &ngx_http_rt_websocket,
     &ngx_http_rt_poll,
     &ngx_http_rt_stream
 };
@@ -58,35 +64,80 @@ static const ngx_http_rt_protocol_t  *ngx_http_rt_protocols[] = {
 ngx_int_t
 ngx_http_rt_subscribe(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 transport;
-    ngx_array_t                topics;
-    ngx_http_rt_ctx_t         *ctx;
-    ngx_http_rt_zone_t        *zone;
-    ngx_http_rt_from_t         from;
-    ngx_http_rt_loc_conf_t    *rlcf;
-    ngx_http_rt_subscriber_t  *s;
+    ngx_int_t                 rc;
+    ngx_http_rt_ctx_t        *ctx;
+    ngx_http_rt_zone_t       *zone;
+    ngx_http_rt_loc_conf_t   *rlcf;
+    ngx_http_rt_subscribe_t   sub;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     zone = rlcf->subscribe_zone->data;
 
-    if (r != r->main) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "realtime_subscribe cannot serve a subrequest");
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     ctx = ngx_http_rt_ctx(r);
 
+    ngx_memzero(&sub, sizeof(ngx_http_rt_subscribe_t));
+
     if (ctx == NULL
-        || ngx_array_init(&topics, r->pool, 4,
-                          sizeof(ngx_http_rt_topic_name_t))
+        || ngx_array_init(&sub.topics, r->pool, 4, sizeof(ngx_http_rt_name_t))
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->body = (r->headers_in.content_length_n > 0 || r->headers_in.chunked);
+    rc = ngx_http_rt_subscribe_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_rt_subscribe_read(r, &sub);
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? ctx->rc : rc;
+    }
+
+    if (zone->slot == NULL) {
+        return ngx_http_rt_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                    "this process takes no subscribers");
+    }
+
+    rc = ngx_http_rt_subscribe_session(r, &sub);
+
+    return (rc == NGX_DONE && ctx->report.session == NULL) ? ctx->rc : rc;
+}
+
+
+/* NGX_DONE: it has been refused, here and below */
+
+static ngx_int_t
+ngx_http_rt_subscribe_read(ngx_http_request_t *r, ngx_http_rt_subscribe_t *sub)
+{
+    ngx_int_t           rc;
+    ngx_http_rt_ctx_t  *ctx;
+
+    ctx = ngx_http_rt_ctx(r);
+
+    rc = ngx_http_rt_subscribe_transport(r, &sub->transport);
+
+    if (rc == NGX_OK) {
+        ctx->transport = sub->transport;
+        ctx->subscribed = 1;
+        rc = ngx_http_rt_subscribe_dialect(r, sub);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_rt_topics(r, &sub->topics);
+    }
+
+    return (rc == NGX_OK) ? ngx_http_rt_topics_from(r, &sub->from) : rc;
+}
+
+
+static ngx_int_t
+ngx_http_rt_subscribe_body(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    ngx_http_rt_ctx(r)->body = (r->headers_in.content_length_n > 0
+                                || r->headers_in.chunked);
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -107,88 +158,9 @@ ngx_http_rt_subscribe(ngx_http_request_t *r)
         r->lingering_close = 1;
     }
 
-    rc = ngx_http_rt_subscribe_transport(r, &transport);
-
-    if (rc == NGX_OK) {
-        ctx->transport = transport;
-        ctx->subscribed = 1;
-        rc = ngx_http_rt_subscribe_topics(r, &topics);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_rt_subscribe_from(r, &from);
-    }
-
-    if (rc != NGX_OK) {
-        return (rc == NGX_DONE) ? ctx->rc : rc;
-    }
-
-    if (zone->slot == NULL) {
-        return ngx_http_rt_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                    "this process takes no subscribers");
-    }
-
-    s = ngx_http_rt_subscriber_create(r, zone,
-                                      ngx_http_rt_protocols[transport],
-                                      topics.nelts);
-    if (s == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    s->encoding = ngx_http_rt_subscribe_encoding(r, transport);
-
-    if (rlcf->conflate || rlcf->debounce) {
-        s->pace = ngx_pcalloc(s->pool, sizeof(ngx_http_rt_pace_t));
-        if (s->pace == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        s->pace->subscriber = s;
-        s->pace->interval = ngx_max(rlcf->conflate, rlcf->debounce);
-        s->pace->debounce = (rlcf->debounce != 0);
-    }
-
-    if (ngx_http_rt_subscribe_audiences(s, &topics) != NGX_OK) {
-        ngx_http_rt_subscribe_undo(s);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    do {
-        ngx_http_rt_zone_lock(zone);
-
-        rc = ngx_http_rt_subscribe_enter(s);
-
-        if (rc == NGX_OK) {
-            ngx_http_rt_subscribe_start(s, &from);
-        }
-
-        ngx_http_rt_zone_unlock(zone);
-
-    } while (rc != NGX_OK && ngx_http_rt_zone_reap(zone));
-
-    if (rc != NGX_OK) {
-        ngx_http_rt_subscribe_undo(s);
-    }
-
-    if (rc == NGX_BUSY) {
-        return ngx_http_rt_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                    "topic has as many subscribers as allowed");
-    }
-
-    if (rc != NGX_OK) {
-        return ngx_http_rt_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                       "no room for the topic, all topics have subscribers");
-    }
-
-    ctx->subscriber = s;
-    ctx->epoch = zone->sh->store.epoch;
-    ctx->has_id = 1;
-
-    return ngx_http_rt_subscriber_open(s);
+    return NGX_OK;
 }
 
-
-/* NGX_DONE: it has been refused, here and below */
 
 static ngx_int_t
 ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
@@ -197,7 +169,7 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
     ngx_int_t                rc;
     ngx_str_t                accept;
     ngx_uint_t               i, *transports;
-    const char              *types[NGX_HTTP_RT_TRANSPORTS];
+    const char              *reason, *types[NGX_HTTP_RT_TRANSPORTS];
     ngx_http_rt_loc_conf_t  *rlcf;
 
     static const char  *all[] = {
@@ -207,7 +179,7 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
     transports = rlcf->transports->elts;
 
-    if (ngx_http_rt_ws_asked(r)) {
+    if (ngx_http_rt_websocket_asked(r)) {
         *transport = NGX_HTTP_RT_WEBSOCKET;
 
         for (i = 0; i < rlcf->transports->nelts; i++) {
@@ -220,9 +192,22 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
             goto not_acceptable;
         }
 
-        rc = ngx_http_rt_ws_check(r);
+        rc = ngx_http_rt_websocket_check(r, &reason);
 
-        return (rc == NGX_OK) ? ngx_http_rt_subscribe_origin(r) : rc;
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (rc == NGX_OK && ngx_http_rt_ctx(r)->body) {
+            rc = NGX_HTTP_BAD_REQUEST;
+            reason = "a WebSocket handshake has no body";
+        }
+
+        if (rc != NGX_OK) {
+            return ngx_http_rt_refuse(r, rc, "%s", reason);
+        }
+
+        return ngx_http_rt_origin_check(r);
     }
 
     for (i = 0; i < rlcf->transports->nelts; i++) {
@@ -244,7 +229,7 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
 
     if (*transport == NGX_HTTP_RT_WEBSOCKET) {
 
-        if (ngx_http_rt_ws_headers(r) != NGX_OK) {
+        if (ngx_http_rt_websocket_headers(r) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -255,379 +240,248 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
 
 not_acceptable:
 
-    return ngx_http_rt_refuse(r, 406,
-                                    "no transport for what is accepted");
+    return ngx_http_rt_refuse(r, 406, "no transport for what is accepted");
 }
 
 
-/* browsers let any page connect, so it is for us to look (RFC 6455, 10.2) */
+/* of a WebSocket; the others have none */
 
 static ngx_int_t
-ngx_http_rt_subscribe_origin(ngx_http_request_t *r)
+ngx_http_rt_subscribe_dialect(ngx_http_request_t *r,
+    ngx_http_rt_subscribe_t *sub)
 {
-    u_char                  *p, *last;
-    ngx_str_t               *hosts, origin, host, name;
-    ngx_uint_t               i;
-    ngx_table_elt_t         *h;
+    ngx_str_t                protocols;
     ngx_http_rt_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
-    h = ngx_http_rt_header_find(r, "Origin");
+    if (sub->transport != NGX_HTTP_RT_WEBSOCKET) {
 
-    if (h == NULL || rlcf->origin == NGX_HTTP_RT_ORIGIN_ANY) {
-        return NGX_OK;
+        return rlcf->subscribe
+                   ? NGX_OK
+                   : ngx_http_rt_refuse(r, 426, "WebSocket is needed here");
     }
 
-    origin = h->value;
-    last = origin.data + origin.len;
-
-    /* host:port, and host alone */
-
-    p = ngx_strlcasestrn(origin.data, last, (u_char *) "://", 3 - 1);
-    if (p == NULL) {
-        goto forbidden;
+    if (rlcf->session.deflate_on) {
+        sub->window = ngx_http_rt_websocket_deflate(r, &sub->deflate);
     }
 
-    host.data = p + 3;
-    host.len = last - host.data;
-
-    p = (host.len && host.data[0] == '[')
-        ? ngx_strlchr(host.data, last, ']') : host.data;
-
-    p = ngx_strlchr(p ? p : host.data, last, ':');
-
-    name.data = host.data;
-    name.len = p ? (size_t) (p - host.data) : host.len;
-
-    if (rlcf->origin == NGX_HTTP_RT_ORIGIN_SAME) {
-        h = r->headers_in.host;
-
-        if (h && h->value.len == host.len
-            && ngx_strncasecmp(h->value.data, host.data, host.len) == 0)
-        {
-            return NGX_OK;
-        }
-
-        goto forbidden;
+    if (ngx_http_rt_header_list(r, "Sec-WebSocket-Protocol", &protocols)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    hosts = rlcf->origins->elts;
+    sub->dialect = ngx_http_rt_dialect_offered(&protocols);
 
-    for (i = 0; i < rlcf->origins->nelts; i++) {
+    if (rlcf->pass) {
+        sub->dialect = &ngx_http_rt_pass_ws;
 
-        if (ngx_http_rt_subscribe_is(&hosts[i], &origin)
-            || ngx_http_rt_subscribe_is(&hosts[i], &host)
-            || ngx_http_rt_subscribe_is(&hosts[i], &name))
-        {
-            return NGX_OK;
-        }
+    } else if (rlcf->dialect) {
+        sub->dialect = rlcf->dialect;
+
+    } else if (sub->dialect == NULL) {
+        sub->dialect = ngx_http_rt_subscribe_envelope(r)
+                           ? &ngx_http_rt_envelope : &ngx_http_rt_bare;
     }
 
-forbidden:
-
-    return ngx_http_rt_refuse(r, NGX_HTTP_FORBIDDEN,
-                              "this Origin may not connect");
+    return NGX_OK;
 }
 
 
-/* "*.example.com" is for all below example.com, and so with a scheme */
-
 static ngx_uint_t
-ngx_http_rt_subscribe_is(ngx_str_t *host, ngx_str_t *name)
+ngx_http_rt_subscribe_envelope(ngx_http_request_t *r)
 {
-    u_char  *star;
-    size_t   before, after;
+    ngx_str_t                arg;
+    ngx_http_rt_loc_conf_t  *rlcf;
 
-    star = ngx_strlchr(host->data, host->data + host->len, '*');
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
-    if (star == NULL) {
-        return host->len == name->len
-               && ngx_strncasecmp(host->data, name->data, name->len) == 0;
-    }
-
-    before = star - host->data;
-    after = host->len - before - 1;
-
-    return name->len > before + after
-           && ngx_strncasecmp(name->data, host->data, before) == 0
-           && ngx_strncasecmp(name->data + name->len - after, star + 1, after)
-              == 0;
+    return rlcf->envelope
+           || (ngx_http_arg(r, (u_char *) "envelope", 8, &arg) == NGX_OK
+               && arg.len == 1 && arg.data[0] == '1');
 }
 
 
 static ngx_int_t
-ngx_http_rt_subscribe_topics(ngx_http_request_t *r, ngx_array_t *topics)
+ngx_http_rt_subscribe_session(ngx_http_request_t *r,
+    ngx_http_rt_subscribe_t *sub)
 {
-    size_t                     len;
-    u_char                    *p;
-    ngx_int_t                  rc;
-    ngx_str_t                  list;
-    ngx_uint_t                 i;
-    ngx_http_rt_ctx_t         *ctx;
-    ngx_http_rt_loc_conf_t    *rlcf;
-    ngx_http_rt_topic_name_t  *t;
-    ngx_http_complex_value_t  *cv;
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    ngx_http_rt_ctx_t       *ctx;
+    ngx_http_rt_zone_t      *zone;
+    ngx_http_rt_session_t   *s;
+    ngx_http_rt_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+    zone = rlcf->subscribe_zone->data;
 
-    if (rlcf->subscribe == NULL) {
+    n = (sub->dialect && sub->dialect->multiplex) ? 0 : sub->topics.nelts;
 
-        /* a WebSocket for commands alone */
-
-        return NGX_OK;
+    s = ngx_http_rt_session_create(r, zone, &rlcf->session,
+                              ngx_http_rt_subscribe_transports[sub->transport],
+                              sub->dialect, n);
+    if (s == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cv = rlcf->subscribe->elts;
+    s->inflates = (sub->window != 0);
+    s->sink.encoding = ngx_http_rt_subscribe_encoding(r, sub);
 
-    for (i = 0; i < rlcf->subscribe->nelts; i++) {
+    if (s->sink.encoding == NULL
+        || ngx_http_rt_subscribe_principal(s, sub) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-        if (ngx_http_complex_value(r, &cv[i], &list) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (sub->dialect == &ngx_http_rt_pass_ws) {
+        rc = ngx_http_rt_pass_ws_attach(s);
 
-        rc = ngx_http_rt_subscribe_list(r, &list, rlcf->subscribe_encoded,
-                                        topics);
         if (rc != NGX_OK) {
-            return rc;
+            return (rc == NGX_DONE) ? NGX_DONE
+                                    : NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
-    /* for the access log */
+    rc = s->sink.gathers ? ngx_http_rt_subscribe_readers(s, sub)
+                         : ngx_http_rt_subscribe_reader(s, sub);
 
-    t = topics->elts;
-    len = 0;
-
-    for (i = 0; i < topics->nelts; i++) {
-        len += t[i].name.len + 1;
+    if (rc != NGX_OK) {
+        return ngx_http_rt_subscribe_refuse(r, rc);
     }
 
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
+    if (sub->dialect
+        && ngx_http_rt_websocket_accept(r, &sub->dialect->subprotocol,
+                                        sub->window ? &sub->deflate : NULL)
+           != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx = ngx_http_rt_ctx(r);
-    ctx->topic.data = p;
-    ctx->topic.len = len - 1;
 
-    for (i = 0; i < topics->nelts; i++) {
-        p = ngx_cpymem(p, t[i].name.data, t[i].name.len);
-        *p++ = ',';
-    }
+    ctx->report.session = s;
+    ctx->epoch = zone->epoch;
+    ctx->has_id = 1;
 
-    return NGX_OK;
+    return ngx_http_rt_session_open(s);
 }
 
 
-static ngx_int_t
-ngx_http_rt_subscribe_list(ngx_http_request_t *r, ngx_str_t *list,
-    ngx_uint_t encoded, ngx_array_t *topics)
+static const ngx_http_rt_encoding_t *
+ngx_http_rt_subscribe_encoding(ngx_http_request_t *r,
+    ngx_http_rt_subscribe_t *sub)
 {
-    u_char                    *p, *last, *end, *src, *dst;
-    unsigned                   wild;
-    ngx_str_t                  name;
-    ngx_uint_t                 i;
-    const char                *reason;
-    ngx_http_rt_topic_name_t  *t;
-
-    p = list->data;
-    last = p + list->len;
-
-    do {
-        end = ngx_strlchr(p, last, ',');
-        if (end == NULL) {
-            end = last;
-        }
-
-        name.data = p;
-        name.len = end - p;
-
-        if (encoded && name.len) {
-            name.data = ngx_pnalloc(r->pool, name.len);
-            if (name.data == NULL) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-
-            src = p;
-            dst = name.data;
-
-            ngx_unescape_uri(&dst, &src, name.len, 0);
-
-            name.len = dst - name.data;
-        }
-
-        reason = ngx_http_rt_rule_pattern(name.data, name.len, &wild);
-
-        if (reason) {
-            return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST, "%s", reason);
-        }
-
-        t = topics->elts;
-
-        for (i = 0; i < topics->nelts; i++) {
-            if (t[i].name.len == name.len
-                && ngx_memcmp(t[i].name.data, name.data, name.len) == 0)
-            {
-                break;
-            }
-        }
-
-        if (i == topics->nelts) {
-
-            if (i == NGX_HTTP_RT_TOPICS_MAX) {
-                return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                          "more than %d topics",
-                                          NGX_HTTP_RT_TOPICS_MAX);
-            }
-
-            t = ngx_array_push(topics);
-            if (t == NULL) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-
-            t->name = name;
-            t->wild = wild;
-        }
-
-        p = end + 1;
-
-    } while (end < last);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_rt_subscribe_from(ngx_http_request_t *r, ngx_http_rt_from_t *from)
-{
-    u_char           *src, *dst;
-    ngx_str_t         value, arg;
-    ngx_table_elt_t  *h;
-
-    ngx_memzero(from, sizeof(ngx_http_rt_from_t));
-
-    h = ngx_http_rt_header_find(r, "Last-Event-ID");
-
-    if (h == NULL || h->value.len == 0) {
-        h = ngx_http_rt_header_find(r, "Realtime-Last-Id");
-    }
-
-    if (h && h->value.len) {
-        value = h->value;
-
-    } else if (ngx_http_arg(r, (u_char *) "last_event_id", 13, &arg)
-               == NGX_OK
-               && arg.len)
-    {
-        value.data = ngx_pnalloc(r->pool, arg.len);
-        if (value.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        src = arg.data;
-        dst = value.data;
-
-        ngx_unescape_uri(&dst, &src, arg.len, 0);
-
-        value.len = dst - value.data;
-
-    } else {
-        return NGX_OK;
-    }
-
-    if (value.len == 8 && ngx_strncmp(value.data, "earliest", 8) == 0) {
-        from->earliest = 1;
-        return NGX_OK;
-    }
-
-    if (ngx_http_rt_id_parse(value.data, value.len, &from->id) != 0) {
-        return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                  "last event id is malformed");
-    }
-
-    from->given = 1;
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_rt_subscribe_encoding(ngx_http_request_t *r, ngx_uint_t transport)
-{
-    ngx_str_t                arg;
-    ngx_uint_t               envelope;
-    ngx_http_rt_loc_conf_t  *rlcf;
+    ngx_uint_t                  window;
+    ngx_http_rt_loc_conf_t     *rlcf;
+    const ngx_http_rt_form_t   *form;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
-    envelope = rlcf->envelope
-               || (ngx_http_arg(r, (u_char *) "envelope", 8, &arg) == NGX_OK
-                   && arg.len == 1 && arg.data[0] == '1');
-
-    switch (transport) {
+    switch (sub->transport) {
 
     case NGX_HTTP_RT_SSE:
-        return envelope ? NGX_HTTP_RT_ENC_SSE_JSON : NGX_HTTP_RT_ENC_SSE;
+        form = ngx_http_rt_subscribe_envelope(r) ? &ngx_http_rt_form_sse_json
+                                                 : &ngx_http_rt_form_sse;
+
+        return ngx_http_rt_encoding(form, &ngx_http_rt_framing_none, 0, NULL);
 
     case NGX_HTTP_RT_WEBSOCKET:
-        envelope |= ngx_http_rt_ws_envelope(r) || rlcf->pass;
+        window = sub->window;
 
-        switch (ngx_http_rt_ws_deflate(r)) {
-
-        case 0:
-        case NGX_HTTP_RT_WS_WINDOW_MIN:
+        if (window <= NGX_HTTP_RT_WS_WINDOW_MIN) {
 
             /* of so small a window zlib makes no use; we need not compress */
 
-            return NGX_HTTP_RT_ENC_WS + envelope;
+            window = 0;
 
-        case NGX_HTTP_RT_WS_WINDOW_MAX:
-            return NGX_HTTP_RT_ENC_WS_DEFLATE + envelope;
+        } else if (window < NGX_HTTP_RT_WS_WINDOW_MAX) {
 
-        default:
-            return NGX_HTTP_RT_ENC_WS_DEFLATE_SMALL + envelope;
+            /* one that fits them all */
+
+            window = NGX_HTTP_RT_WS_WINDOW_MIN + 1;
         }
 
+        return ngx_http_rt_encoding(sub->dialect->form,
+                                    &ngx_http_rt_framing_websocket, window,
+                                    &rlcf->session.deflate);
+
     case NGX_HTTP_RT_POLL:
-        return NGX_HTTP_RT_ENC_POLL;
+        return ngx_http_rt_encoding(&ngx_http_rt_form_json,
+                                    &ngx_http_rt_framing_array, 0, NULL);
 
     default: /* NGX_HTTP_RT_STREAM */
-        return NGX_HTTP_RT_ENC_STREAM;
+        return ngx_http_rt_encoding(&ngx_http_rt_form_line,
+                                    &ngx_http_rt_framing_none, 0, NULL);
     }
 }
 
 
+/* what a WebSocket's client may do later is settled now */
+
 static ngx_int_t
-ngx_http_rt_subscribe_audiences(ngx_http_rt_subscriber_t *s,
-    ngx_array_t *topics)
+ngx_http_rt_subscribe_principal(ngx_http_rt_session_t *s,
+    ngx_http_rt_subscribe_t *sub)
 {
-    ngx_uint_t                   i;
-    ngx_http_rt_audience_t      *a;
-    ngx_http_rt_topic_name_t    *t;
-    ngx_http_rt_subscription_t  *sub;
+    unsigned                 wild;
+    ngx_str_t                topic;
+    ngx_uint_t               i;
+    ngx_array_t             *publish, *subscribe;
+    ngx_http_rt_name_t      *t;
+    ngx_http_rt_loc_conf_t  *rlcf;
 
-    t = topics->elts;
+    if (sub->dialect == NULL) {
+        return NGX_OK;
+    }
 
-    for (i = 0; i < topics->nelts; i++) {
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
 
-        a = ngx_http_rt_audience_get(s->zone, &t[i].name, t[i].wild);
-        if (a == NULL) {
+    s->principal.publish = &ngx_http_rt_subscribe_nothing;
+    s->principal.subscribe = &ngx_http_rt_subscribe_nothing;
+
+    if (rlcf->publish) {
+
+        if (ngx_http_complex_value(s->request, rlcf->publish, &topic)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
-        a->count++;
-        a->deflate = s->conf->deflate;
+        if (ngx_http_rt_rule_pattern(topic.data, topic.len, &wild) == NULL
+            && (!wild || s->sink.gathers))
+        {
+            s->publish_zone = rlcf->publish_zone->data;
 
-        sub = &s->subscriptions[i];
-        sub->subscriber = s;
-        sub->audience = a;
+            publish = ngx_array_create(s->pool, 1, sizeof(ngx_str_t));
 
-        if (t[i].wild && s->scan == NULL) {
-            s->scan = ngx_pcalloc(s->pool, sizeof(ngx_http_rt_scan_t));
-            if (s->scan == NULL) {
+            if (publish == NULL
+                || ngx_http_rt_subscribe_grant(s, publish, &topic) == NULL)
+            {
                 return NGX_ERROR;
             }
+
+            s->principal.publish = publish;
+        }
+    }
+
+    if (!s->sink.gathers || sub->topics.nelts == 0) {
+        return NGX_OK;
+    }
+
+    subscribe = ngx_array_create(s->pool, sub->topics.nelts,
+                                 sizeof(ngx_str_t));
+    if (subscribe == NULL) {
+        return NGX_ERROR;
+    }
+
+    s->principal.subscribe = subscribe;
+
+    t = sub->topics.elts;
+
+    for (i = 0; i < sub->topics.nelts; i++) {
+        if (ngx_http_rt_subscribe_grant(s, subscribe, &t[i].name) == NULL) {
+            return NGX_ERROR;
         }
     }
 
@@ -635,225 +489,112 @@ ngx_http_rt_subscribe_audiences(ngx_http_rt_subscriber_t *s,
 }
 
 
-static void
-ngx_http_rt_subscribe_undo(ngx_http_rt_subscriber_t *s)
+static ngx_str_t *
+ngx_http_rt_subscribe_grant(ngx_http_rt_session_t *s, ngx_array_t *list,
+    const ngx_str_t *name)
 {
-    ngx_uint_t               i;
-    ngx_http_rt_audience_t  *a;
+    ngx_str_t  *grant;
 
-    for (i = 0; i < s->nsubscriptions; i++) {
-        a = s->subscriptions[i].audience;
-
-        if (a) {
-            a->count--;
-            ngx_http_rt_audience_put(a);
-        }
+    grant = ngx_array_push(list);
+    if (grant == NULL) {
+        return NULL;
     }
+
+    grant->len = name->len;
+    grant->data = ngx_pstrdup(s->pool, (ngx_str_t *) name);
+
+    return grant->data ? grant : NULL;
 }
 
 
-/*
- * Under the mutex.  NGX_BUSY: a topic has its limit of subscribers;
- * NGX_DECLINED: there is no room for a topic.
- */
+/* all topics in the total order of the zone */
 
 static ngx_int_t
-ngx_http_rt_subscribe_enter(ngx_http_rt_subscriber_t *s)
+ngx_http_rt_subscribe_reader(ngx_http_rt_session_t *s,
+    ngx_http_rt_subscribe_t *sub)
 {
-    unsigned                 kind, slot;
-    ngx_int_t                rc;
-    ngx_uint_t               i;
-    ngx_http_rt_cell_t      *cell;
-    ngx_http_rt_zone_t      *zone;
-    ngx_http_rt_index_t     *index;
-    ngx_http_rt_audience_t  *a;
-    ngx_http_rt_presence_t   p;
+    ngx_int_t                         rc;
+    ngx_http_rt_pace_t               *pace;
+    ngx_http_rt_reader_t             *rd;
+    const ngx_http_rt_reader_conf_t  *conf;
 
-    zone = s->zone;
-    index = &zone->sh->store.index;
-    slot = zone->slot - zone->sh->slots;
+    rd = ngx_http_rt_session_first(s);
+    conf = &s->conf->reader;
 
-    for (i = 0; i < s->nsubscriptions; i++) {
-        a = s->subscriptions[i].audience;
-        kind = a->wild ? NGX_HTTP_RT_CELL_PATTERN : NGX_HTTP_RT_CELL_TOPIC;
-
-        cell = ngx_http_rt_index_find(index, kind, a->hash, a->name.data,
-                                      a->name.len);
-
-        if (cell && s->conf->subscriber_limit) {
-            ngx_memzero(&p, sizeof(ngx_http_rt_presence_t));
-            ngx_http_rt_index_presence(index, cell, &p);
-
-            if (p.subscribers >= s->conf->subscriber_limit) {
-                rc = NGX_BUSY;
-                goto failed;
-            }
+    if (conf->conflate || conf->debounce) {
+        pace = ngx_pcalloc(s->pool, sizeof(ngx_http_rt_pace_t));
+        if (pace == NULL) {
+            return NGX_ERROR;
         }
 
-        if (cell == NULL) {
-            cell = ngx_http_rt_index_add(index, kind, a->hash, a->name.data,
-                                         a->name.len);
-        }
-
-        if (cell == NULL || ngx_http_rt_index_enter(index, cell, slot) != 0) {
-            rc = NGX_DECLINED;
-            goto failed;
-        }
+        ngx_http_rt_pace_start(rd, pace, conf);
     }
 
-    if (zone->nsubscribers == 0) {
-        zone->pos = zone->sh->store.ring.head;
-        zone->seq = zone->sh->store.ring.seq;
-    }
-
-    for (i = 0; i < s->nsubscriptions; i++) {
-        a = s->subscriptions[i].audience;
-
-        if (a->count == 1) {
-            a->seq = zone->sh->store.ring.seq;
-        }
-    }
-
-    ngx_queue_insert_tail(&zone->subscribers, &s->queue);
-    zone->nsubscribers++;
-    zone->slot->subscribers[s->protocol->transport]++;
-
-    s->joined = 1;
-
-    return NGX_OK;
-
-failed:
-
-    while (i--) {
-        a = s->subscriptions[i].audience;
-        kind = a->wild ? NGX_HTTP_RT_CELL_PATTERN : NGX_HTTP_RT_CELL_TOPIC;
-
-        cell = ngx_http_rt_index_find(index, kind, a->hash, a->name.data,
-                                      a->name.len);
-        ngx_http_rt_index_leave(index, cell, slot);
+    rc = ngx_http_rt_reader_init(rd, &s->sink, conf, sub->topics.elts,
+                                 sub->topics.nelts, &sub->from);
+    if (rc == NGX_OK) {
+        s->reader = rd;
     }
 
     return rc;
 }
 
 
-/* under the mutex: where it begins, in all and in each of its topics */
+/* each by itself; what the first have is given back with the request */
 
-static void
-ngx_http_rt_subscribe_start(ngx_http_rt_subscriber_t *s,
-    ngx_http_rt_from_t *from)
+static ngx_int_t
+ngx_http_rt_subscribe_readers(ngx_http_rt_session_t *s,
+    ngx_http_rt_subscribe_t *sub)
 {
-    uint64_t                     seq, pos, least, first, now;
-    ngx_uint_t                   i, silent;
-    ngx_http_rt_ring_t          *ring;
-    ngx_http_rt_scan_t          *scan;
-    ngx_http_rt_store_t         *store;
-    ngx_http_rt_start_t          start;
-    ngx_http_rt_record_t         rec;
-    ngx_http_rt_audience_t      *a;
-    ngx_http_rt_history_t        history;
-    ngx_http_rt_subscription_t  *sub;
+    uint64_t               position;
+    ngx_int_t              rc;
+    ngx_uint_t             i;
+    ngx_http_rt_name_t    *t;
+    ngx_http_rt_reader_t  *rd;
 
-    store = &s->zone->sh->store;
-    ring = &store->ring;
-    scan = s->scan;
+    s->position = ngx_http_rt_zone_seq(s->sink.hub->zone);
 
-    history.count = s->conf->history_count;
-    history.since = 0;
+    t = sub->topics.elts;
 
-    now = ngx_http_rt_now();
+    for (i = 0; i < sub->topics.nelts; i++) {
 
-    if (s->conf->history_age < now) {
-        history.since = now - s->conf->history_age;
-    }
+        rc = ngx_http_rt_session_subscribe(s, &t[i].name, t[i].wild,
+                                           &sub->from, &position, &rd);
+        switch (rc) {
 
-    s->cursor = ring->seq;
-    s->came_at = ring->seq;
+        case NGX_OK:
+            s->position = ngx_min(s->position, position);
+            break;
 
-    if (scan) {
-        scan->pos = NGX_HTTP_RT_POS_LOOK;
-        scan->end = ring->head;
-        scan->deletes = s->zone->sh->deletes;
-        scan->history = history;
-    }
+        case NGX_DONE:
+            break;
 
-    if (!from->given && !from->earliest && s->conf->start == 0) {
+        case NGX_AGAIN:
+            return NGX_BUSY;
 
-        if (scan) {
-            scan->live = 1;
-        }
-
-        return;
-    }
-
-    silent = !from->given || s->pace;
-    seq = 0;
-
-    if (from->given) {
-
-        if (from->id.epoch == store->epoch && from->id.seq <= ring->seq) {
-            seq = from->id.seq;
-
-        } else {
-            s->came = &s->came_id;
-            s->came_id = from->id;
-        }
-
-    } else if (!from->earliest && s->conf->start > 0) {
-        history.count = ngx_min(history.count, (uint64_t) s->conf->start);
-    }
-
-    if (scan) {
-        scan->history = history;
-        scan->gaps = 1;
-        scan->silent = silent;
-
-        s->cursor = seq;
-
-        if (!from->given) {
-
-            /* right before the oldest record of the ring */
-
-            pos = ring->tail;
-            s->cursor = ring->seq;
-
-            if (ngx_http_rt_ring_scan(ring, &pos, ring->head, &rec)
-                == NGX_HTTP_RT_RING_OK)
-            {
-                s->cursor = rec.seq - 1;
-            }
-        }
-
-        return;
-    }
-
-    least = ring->seq;
-
-    for (i = 0; i < s->nsubscriptions; i++) {
-        sub = &s->subscriptions[i];
-        a = sub->audience;
-
-        ngx_http_rt_topic_start(store,
-                                ngx_http_rt_topic_find(store, a->name.data,
-                                                       a->name.len, a->hash),
-                                a->hash, seq, &history, &start);
-
-        sub->seq = start.seq;
-        sub->pos = start.pos;
-
-        if (!from->given) {
-
-            /* it has claimed nothing: it begins right before the first */
-
-            if (start.pos) {
-                first = ngx_http_rt_record(ring, start.pos)->seq;
-                least = ngx_min(least, first - 1);
-            }
-
-        } else if (!silent) {
-            sub->gap = s->came ? NGX_HTTP_RT_GAP_EPOCH : start.reason;
+        default:
+            return rc;
         }
     }
 
-    s->cursor = from->given ? seq : least;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_subscribe_refuse(ngx_http_request_t *r, ngx_int_t rc)
+{
+    switch (rc) {
+
+    case NGX_BUSY:
+        return ngx_http_rt_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                    "topic has as many subscribers as allowed");
+
+    case NGX_DECLINED:
+        return ngx_http_rt_answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                       "no room for the topic, all topics have subscribers");
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 }

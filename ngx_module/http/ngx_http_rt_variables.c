@@ -85,11 +85,8 @@ ngx_http_rt_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_OK;
     }
 
-    if (ctx->subscriber) {
-        ctx->seq = ctx->subscriber->cursor;
-        ctx->messages = ctx->subscriber->messages;
-        ctx->gaps = ctx->subscriber->gaps;
-        ctx->bytes = ctx->subscriber->bytes;
+    if (ctx->report.session) {
+        ngx_http_rt_session_report(ctx->report.session, &ctx->report);
     }
 
     v->valid = 1;
@@ -119,13 +116,13 @@ ngx_http_rt_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return ngx_http_rt_variable_number(r, ctx->subscribers, v);
 
     case NGX_HTTP_RT_VAR_MESSAGES:
-        return ngx_http_rt_variable_number(r, ctx->messages, v);
+        return ngx_http_rt_variable_number(r, ctx->report.messages, v);
 
     case NGX_HTTP_RT_VAR_BYTES:
-        return ngx_http_rt_variable_number(r, ctx->bytes, v);
+        return ngx_http_rt_variable_number(r, ctx->report.bytes, v);
 
     default: /* NGX_HTTP_RT_VAR_GAPS */
-        return ngx_http_rt_variable_number(r, ctx->gaps, v);
+        return ngx_http_rt_variable_number(r, ctx->report.gaps, v);
     }
 }
 
@@ -167,7 +164,7 @@ ngx_http_rt_variable_id(ngx_http_request_t *r, ngx_http_rt_ctx_t *ctx,
     }
 
     v->data = p;
-    v->len = ngx_http_rt_id_write(p, ctx->epoch, ctx->seq) - p;
+    v->len = ngx_http_rt_id_write(p, ctx->epoch, ctx->report.seq) - p;
 
     return NGX_OK;
 }

@@ -7,7 +7,7 @@
  * its questions with it.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_http.h"
 #include "ngx_http_rt_json.h"
 #include "ngx_http_rt_worker_status.h"
 

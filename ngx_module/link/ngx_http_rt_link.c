@@ -204,16 +204,13 @@ ngx_http_rt_link_hello_frame(ngx_http_rt_link_t *link, u_char *start)
     ngx_http_rt_zone_t   *zone;
     ngx_http_rt_place_t   place;
 
-    static const char  program[] = "nginx/" NGINX_VERSION;
-
     zone = link->zone;
 
     p = rt_wire_begin(start, RT_WIRE_HELLO, 0, 0);
     p = rt_wire_put_number(p, RT_WIRE_F_PROTOCOL, RT_WIRE_PROTOCOL);
     p = rt_wire_put_number(p, RT_WIRE_F_FRAME_MAX, RT_WIRE_FRAME_MAX);
-    p = rt_wire_put_number(p, RT_WIRE_F_PID, ngx_pid);
 
-    if (ngx_http_rt_zone_source(zone, link->peer, &place) == NGX_OK) {
+    if (ngx_http_rt_link_publication_known(link, &place) == NGX_OK) {
         p = rt_wire_put_number(p, RT_WIRE_F_EPOCH, place.epoch);
         p = rt_wire_put_number(p, RT_WIRE_F_POSITION, place.position);
         p = rt_wire_put_number(p, RT_WIRE_F_INDEX, place.index);
@@ -223,8 +220,6 @@ ngx_http_rt_link_hello_frame(ngx_http_rt_link_t *link, u_char *start)
     p = rt_wire_put_number(p, RT_WIRE_F_WINDOW, NGX_HTTP_RT_LINK_WINDOW);
     p = rt_wire_put_string(p, RT_WIRE_F_ZONE, zone->name.data,
                            zone->name.len);
-    p = rt_wire_put_string(p, RT_WIRE_F_PROGRAM, program,
-                           sizeof(program) - 1);
     rt_wire_end(start, p);
 
     return p;
@@ -254,9 +249,8 @@ ngx_http_rt_link_greeted(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
         return NGX_ERROR;
     }
 
-    ngx_http_rt_zone_source_set(link->zone, link->peer, &place);
+    ngx_http_rt_link_publication_begin(link, &place);
 
-    link->place.epoch = place.epoch;
     link->frame_max = rt_wire_number(f, RT_WIRE_F_FRAME_MAX);
     link->inflight = ngx_min(inflight, NGX_HTTP_RT_LINK_INFLIGHT_MAX);
 

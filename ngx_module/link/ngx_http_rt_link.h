@@ -26,9 +26,13 @@
 #define _NGX_HTTP_RT_LINK_H_INCLUDED_
 
 
-#include "ngx_http_rt.h"
-
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
 #include <ngx_event_connect.h>
+#include <ngx_http.h>
+
+#include "ngx_http_rt_zone.h"
 
 #include "rt_wire.h"
 
@@ -43,7 +47,19 @@
 
 
 typedef struct ngx_http_rt_link_s  ngx_http_rt_link_t;
+typedef struct ngx_http_rt_worker_s  ngx_http_rt_worker_t;
 typedef struct ngx_http_rt_call_s  ngx_http_rt_call_t;
+
+
+/* the configuration of http{}: zones, and the daemons that publish to them */
+
+typedef struct {
+    ngx_array_t                    zones;   /* ngx_http_rt_zone_t * */
+    ngx_array_t                    workers; /* ngx_http_rt_worker_t * */
+    ngx_uint_t                     nlinks;  /* of all workers */
+    ngx_shm_zone_t                *tallies; /* of links; NULL: there are none */
+    ngx_msec_t                     drain;
+} ngx_http_rt_main_conf_t;
 
 
 /* f is NULL if no answer came; status 503: nothing was done, 504: who knows */

@@ -173,7 +173,7 @@ ngx_http_rt_link_call_size(const ngx_http_rt_ask_t *ask)
     return RT_WIRE_HEADER_SIZE + 5 * RT_WIRE_NUMBER_SIZE
            + 8 * RT_WIRE_FIELD_SIZE
            + ask->engine.len + ask->entity.len + ask->name.len
-           + ask->key.len + ask->user.len + ask->address.len
+           + ask->key.len + ask->user.len
            + ask->args.len + ask->body.len;
 }
 
@@ -237,7 +237,6 @@ ngx_http_rt_link_call_strings(u_char *p, const ngx_http_rt_ask_t *ask)
         p = ngx_http_rt_link_call_put(p, RT_WIRE_F_USER, &ask->user);
     }
 
-    p = ngx_http_rt_link_call_put(p, RT_WIRE_F_ADDRESS, &ask->address);
 
     if (ask->args.len) {
         p = ngx_http_rt_link_call_put(p, RT_WIRE_F_ARGS, &ask->args);

@@ -63,6 +63,14 @@ void ngx_http_rt_link_call_end_all(ngx_http_rt_link_t *link);
 
 /* ngx_http_rt_link_publication.c */
 
+/* the place that the zone has of the daemon at this address; NGX_DECLINED */
+ngx_int_t ngx_http_rt_link_publication_known(ngx_http_rt_link_t *link,
+    ngx_http_rt_place_t *place);
+
+/* the daemon's journal, by its HELLO */
+void ngx_http_rt_link_publication_begin(ngx_http_rt_link_t *link,
+    const ngx_http_rt_place_t *place);
+
 /* NGX_ERROR: the daemon has to send it again, to another connection */
 ngx_int_t ngx_http_rt_link_publication_append(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);

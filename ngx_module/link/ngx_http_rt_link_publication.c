@@ -23,6 +23,24 @@ static ngx_int_t ngx_http_rt_link_publication_count(ngx_http_rt_link_t *link,
 
 
 ngx_int_t
+ngx_http_rt_link_publication_known(ngx_http_rt_link_t *link,
+    ngx_http_rt_place_t *place)
+{
+    return ngx_http_rt_zone_source(link->zone, link->peer, place);
+}
+
+
+void
+ngx_http_rt_link_publication_begin(ngx_http_rt_link_t *link,
+    const ngx_http_rt_place_t *place)
+{
+    ngx_http_rt_zone_source_set(link->zone, link->peer, place);
+
+    link->place.epoch = place->epoch;
+}
+
+
+ngx_int_t
 ngx_http_rt_link_publication_append(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f)
 {
@@ -85,7 +103,8 @@ static ngx_int_t
 ngx_http_rt_link_publication_try(ngx_http_rt_link_t *link,
     ngx_http_rt_message_t *m, ngx_uint_t placed, const char **reason)
 {
-    ngx_http_rt_append_t  a;
+    ngx_int_t              rc;
+    ngx_http_rt_append_t   a;
 
     *reason = ngx_http_rt_rule_topic(m->topic, m->topic_len);
 
@@ -106,7 +125,9 @@ ngx_http_rt_link_publication_try(ngx_http_rt_link_t *link,
     a.n = 1;
     a.place = placed ? &link->place : NULL;
 
-    switch (ngx_http_rt_zone_append_now(link->zone, &a)) {
+    rc = ngx_http_rt_zone_append_now(link->zone, &a);
+
+    switch (rc) {
 
     case NGX_HTTP_RT_TOPIC_LARGE:
         *reason = "it is too large";

@@ -1,17 +1,17 @@
 /*
- * Detaching: a subscriber that goes on without its request.
+ * Detaching: a session that goes on without its request.
  *
  * With realtime_detach the request of a WebSocket, or of an SSE or ndjson
  * stream over HTTP/1, ends when its header has gone out: it is logged, what it
  * held (limit_conn, say) is given back, and its pools and buffers are freed,
  * which is most of what an idle connection costs.  What remains is nginx's
- * connection and the subscriber, whom the connection's pool owns from then on.
+ * connection and the session, which the connection's pool owns from then on.
  *
- * Who came with a request that is still needed stays as it is: over HTTP/2, by
- * long-poll, with commands, or while something of the request is in flight.
+ * A session that still needs its request keeps it: over HTTP/2, by long-poll,
+ * with commands, and as long as something of the request is in flight.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_session.h"
 
 
 /* bytes that nobody wants, read at a time */
@@ -24,7 +24,7 @@
 static void ngx_http_rt_detach_buffers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
 static void ngx_http_rt_detach_handler(ngx_event_t *ev);
-static void ngx_http_rt_detach_discard(ngx_http_rt_subscriber_t *s);
+static void ngx_http_rt_detach_discard(ngx_http_rt_session_t *s);
 static ngx_int_t ngx_http_rt_detach_drain(ngx_connection_t *c);
 static void ngx_http_rt_detach_cleanup(void *data);
 static void ngx_http_rt_detach_reset(ngx_connection_t *c);
@@ -35,7 +35,7 @@ static void ngx_http_rt_detach_lingering(ngx_event_t *rev);
 /* called where the request is nobody's business at the moment */
 
 void
-ngx_http_rt_detach(ngx_http_rt_subscriber_t *s)
+ngx_http_rt_detach(ngx_http_rt_session_t *s)
 {
     ngx_connection_t       *c;
     ngx_pool_cleanup_t     *pcln;
@@ -44,21 +44,21 @@ ngx_http_rt_detach(ngx_http_rt_subscriber_t *s)
     ngx_http_connection_t  *hc;
 
     r = s->request;
-    c = s->connection;
+    c = s->sink.connection;
 
-    if (!s->direct || s->conf->pass || s->blocked || s->closing || s->ended
+    if (!s->direct || s->attached || !ngx_http_rt_sink_takes(&s->sink)
         || r->main->count != 1 || r->discard_body || r->out || c->buffered)
     {
         return;
     }
 
-    if (s->protocol->read && r->header_in->pos < r->header_in->last) {
+    if (s->transport->read && r->header_in->pos < r->header_in->last) {
 
         /* it goes with the request */
 
-        s->protocol->read(s);
+        s->transport->read(s);
 
-        if (s->blocked || s->closing || s->ended) {
+        if (!ngx_http_rt_sink_takes(&s->sink)) {
             return;
         }
     }
@@ -83,7 +83,7 @@ ngx_http_rt_detach(ngx_http_rt_subscriber_t *s)
         }
     }
 
-    ngx_http_rt_subscriber_tell(s);
+    ngx_http_rt_session_tell(s);
 
     hc = r->http_connection;
     s->request = NULL;
@@ -92,7 +92,7 @@ ngx_http_rt_detach(ngx_http_rt_subscriber_t *s)
     ngx_http_free_request(r, 0);
 
     c->data = s;
-    c->log->action = "serving subscriber";
+    c->log->action = "serving session";
 
     ngx_http_rt_detach_buffers(c, hc);
 
@@ -138,7 +138,7 @@ static void
 ngx_http_rt_detach_handler(ngx_event_t *ev)
 {
     ngx_connection_t          *c;
-    ngx_http_rt_subscriber_t  *s;
+    ngx_http_rt_session_t  *s;
 
     c = ev->data;
     s = c->data;
@@ -147,15 +147,15 @@ ngx_http_rt_detach_handler(ngx_event_t *ev)
 
         /* worker_shutdown_timeout */
 
-        ngx_http_rt_subscriber_end(s, NGX_ERROR);
+        ngx_http_rt_session_end(s, NGX_ERROR);
         return;
     }
 
     if (ev->write) {
-        ngx_http_rt_subscriber_write(s);
+        ngx_http_rt_session_write(s);
 
-    } else if (s->protocol->read) {
-        s->protocol->read(s);
+    } else if (s->transport->read) {
+        s->transport->read(s);
 
     } else {
         ngx_http_rt_detach_discard(s);
@@ -166,11 +166,13 @@ ngx_http_rt_detach_handler(ngx_event_t *ev)
 /* the client of a stream has nothing to say but its end */
 
 static void
-ngx_http_rt_detach_discard(ngx_http_rt_subscriber_t *s)
+ngx_http_rt_detach_discard(ngx_http_rt_session_t *s)
 {
-    if (!s->ended && ngx_http_rt_detach_drain(s->connection) == NGX_ERROR) {
-        s->connection->error = 1;
-        ngx_http_rt_subscriber_end(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+    if (!s->sink.ended
+        && ngx_http_rt_detach_drain(s->sink.connection) == NGX_ERROR)
+    {
+        s->sink.connection->error = 1;
+        ngx_http_rt_session_end(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
     }
 }
 
@@ -206,8 +208,8 @@ ngx_http_rt_detach_drain(ngx_connection_t *c)
 static void
 ngx_http_rt_detach_cleanup(void *data)
 {
-    ngx_http_rt_subscriber_leave(data);
-    ngx_http_rt_subscriber_free(data);
+    ngx_http_rt_session_leave(data);
+    ngx_http_rt_session_free(data);
 }
 
 
@@ -217,11 +219,11 @@ ngx_http_rt_detach_cleanup(void *data)
  */
 
 void
-ngx_http_rt_detach_close(ngx_http_rt_subscriber_t *s, ngx_int_t rc)
+ngx_http_rt_detach_close(ngx_http_rt_session_t *s, ngx_int_t rc)
 {
     ngx_connection_t  *c;
 
-    c = s->connection;
+    c = s->sink.connection;
 
     if (s->timer.timer_set) {
         ngx_del_timer(&s->timer);
@@ -276,7 +278,7 @@ static void
 ngx_http_rt_detach_linger(ngx_connection_t *c)
 {
     ngx_event_t               *rev;
-    ngx_http_rt_subscriber_t  *s;
+    ngx_http_rt_session_t  *s;
 
     s = c->data;
     rev = c->read;

@@ -17,6 +17,26 @@ typedef struct {
 } ngx_http_rt_published_t;
 
 
+/* by ngx_http_rt_subscribed_e */
+
+static const struct {
+    const char                    *code;
+    const char                    *reason;
+
+} ngx_http_rt_subscribed[] = {
+
+    { "ok", "" },
+    { "ok", "" },
+    { "bad_topic", NULL },
+    { "forbidden", "this topic may not be subscribed to" },
+    { "already_subscribed", "the session has this topic" },
+    { "too_many_topics", "the session has as many topics as allowed" },
+    { "too_many_subscribers", "topic has as many subscribers as allowed" },
+    { "no_room", "no room for the topic" },
+    { "not_subscribed", "the session has no such topic" }
+};
+
+
 static ngx_int_t ngx_http_rt_operation_listed(const ngx_array_t *list,
     const ngx_str_t *topic);
 static ngx_int_t ngx_http_rt_operation_ask(const ngx_http_rt_principal_t *who,
@@ -26,7 +46,9 @@ static const char *ngx_http_rt_publication_check(
     ngx_http_rt_publication_t *pub, const ngx_http_rt_draft_t *draft);
 static ngx_int_t ngx_http_rt_publication_refuse(ngx_http_rt_publication_t *pub,
     ngx_http_rt_published_e rc, const char *reason);
-static void ngx_http_rt_publication_appended(ngx_http_rt_append_t *a);
+static void ngx_http_rt_joining_done(ngx_http_rt_joining_t *j,
+    ngx_http_rt_subscribed_e rc);
+static void ngx_http_rt_publication_later(ngx_http_rt_append_t *a);
 static void ngx_http_rt_publication_done(ngx_http_rt_publication_t *pub);
 
 
@@ -214,17 +236,16 @@ ngx_http_rt_operation_publish(ngx_http_rt_publication_t *pub)
 {
     ngx_http_rt_append_t  *a;
 
-    a = &pub->append;
+    pub->epoch = pub->zone->epoch;
 
-    ngx_memzero(a, sizeof(ngx_http_rt_append_t));
+    a = &pub->append;
 
     a->messages = pub->messages;
     a->n = pub->n;
     a->key = pub->key;
-    a->handler = ngx_http_rt_publication_appended;
+    a->place = NULL;
+    a->handler = ngx_http_rt_publication_later;
     a->data = pub;
-
-    pub->epoch = pub->zone->epoch;
 
     if (pub->handler == NULL) {
         (void) ngx_http_rt_zone_append_now(pub->zone, a);
@@ -240,9 +261,11 @@ ngx_http_rt_operation_publish(ngx_http_rt_publication_t *pub)
 
 
 static void
-ngx_http_rt_publication_appended(ngx_http_rt_append_t *a)
+ngx_http_rt_publication_later(ngx_http_rt_append_t *a)
 {
-    ngx_http_rt_publication_t *pub = a->data;
+    ngx_http_rt_publication_t  *pub;
+
+    pub = a->data;
 
     ngx_http_rt_publication_done(pub);
 
@@ -323,6 +346,83 @@ ngx_http_rt_publication_code(const ngx_http_rt_publication_t *pub,
     *text = p->reason ? p->reason : pub->reason;
 
     return p->code;
+}
+
+
+ngx_int_t
+ngx_http_rt_operation_subscribe(ngx_http_rt_session_t *s,
+    ngx_http_rt_joining_t *j)
+{
+    unsigned     wild;
+    const char  *reason;
+
+    reason = ngx_http_rt_rule_pattern(j->topic.data, j->topic.len, &wild);
+
+    if (reason) {
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBE_INVALID);
+        j->reason = reason;
+        return NGX_OK;
+    }
+
+    if (ngx_http_rt_may(&s->principal, NGX_HTTP_RT_OP_SUBSCRIBE, &j->topic)
+        != NGX_OK)
+    {
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBE_FORBIDDEN);
+        return NGX_OK;
+    }
+
+    switch (ngx_http_rt_session_subscribe(s, &j->topic, wild, &j->from,
+                                          &j->position, &j->reader))
+    {
+    case NGX_OK:
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBED);
+        return NGX_OK;
+
+    case NGX_DONE:
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBING);
+        return NGX_OK;
+
+    case NGX_BUSY:
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBE_TWICE);
+        return NGX_OK;
+
+    case NGX_ABORT:
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBE_MANY);
+        return NGX_OK;
+
+    case NGX_AGAIN:
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBE_CROWDED);
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        ngx_http_rt_joining_done(j, NGX_HTTP_RT_SUBSCRIBE_FULL);
+        return NGX_OK;
+
+    default:
+        return NGX_ERROR;
+    }
+}
+
+
+ngx_int_t
+ngx_http_rt_operation_unsubscribe(ngx_http_rt_session_t *s,
+    ngx_http_rt_joining_t *j)
+{
+    ngx_http_rt_joining_done(j,
+                     ngx_http_rt_session_unsubscribe(s, &j->topic) == NGX_OK
+                         ? NGX_HTTP_RT_SUBSCRIBED
+                         : NGX_HTTP_RT_SUBSCRIBE_UNKNOWN);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_rt_joining_done(ngx_http_rt_joining_t *j, ngx_http_rt_subscribed_e rc)
+{
+    j->rc = rc;
+    j->code = ngx_http_rt_subscribed[rc].code;
+    j->reason = ngx_http_rt_subscribed[rc].reason;
 }
 
 

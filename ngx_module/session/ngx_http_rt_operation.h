@@ -9,8 +9,8 @@
 #define _NGX_HTTP_RT_OPERATION_H_INCLUDED_
 
 
-#include "ngx_http_rt.h"
 #include "ngx_http_rt_link.h"
+#include "ngx_http_rt_session.h"
 
 
 typedef enum {
@@ -21,18 +21,6 @@ typedef enum {
     NGX_HTTP_RT_OP_COMMAND,
     NGX_HTTP_RT_OP_QUERY
 } ngx_http_rt_operation_e;
-
-
-/*
- * On whose behalf.  The lists are of ngx_str_t, topics and patterns, as the
- * location's directives gave them for the request; NULL: all topics, for the
- * caller has checked by itself.
- */
-
-typedef struct {
-    const ngx_array_t             *publish;
-    const ngx_array_t             *subscribe;   /* and history */
-} ngx_http_rt_principal_t;
 
 
 /*
@@ -92,7 +80,7 @@ struct ngx_http_rt_publication_s {
     const ngx_http_rt_principal_t *who;
     ngx_http_rt_zone_t            *zone;
     ngx_http_rt_message_t         *messages;    /* room for those added */
-    ngx_http_rt_key_t             *key;         /* or NULL */
+    ngx_http_rt_key_t        *key;         /* or NULL */
     ngx_http_rt_topic_rule_pt      rule;        /* NULL: HTTP's */
     size_t                         size_max;    /* of one's data; 0: none */
     ngx_http_rt_publication_pt     handler;     /* or NULL */
@@ -121,7 +109,7 @@ ngx_int_t ngx_http_rt_publication_add(ngx_http_rt_publication_t *pub,
 /* NGX_OK: pub->rc is set; NGX_AGAIN: the handler will be called when it is */
 ngx_int_t ngx_http_rt_operation_publish(ngx_http_rt_publication_t *pub);
 
-/* the publisher has gone: what was to be answered later is not published */
+/* the publisher has gone; it may or may not be published */
 void ngx_http_rt_publication_cancel(ngx_http_rt_publication_t *pub);
 
 /* the result as an HTTP status, and as the code of a WebSocket close frame; */
@@ -130,6 +118,42 @@ ngx_uint_t ngx_http_rt_publication_status(const ngx_http_rt_publication_t *pub,
     const char **text);
 ngx_uint_t ngx_http_rt_publication_code(const ngx_http_rt_publication_t *pub,
     const char **text);
+
+
+/* subscribe and unsubscribe, in a session that multiplexes */
+
+typedef enum {
+    NGX_HTTP_RT_SUBSCRIBED = 0,
+    NGX_HTTP_RT_SUBSCRIBING,            /* the dialect's started() is told */
+    NGX_HTTP_RT_SUBSCRIBE_INVALID,      /* as "reason" says */
+    NGX_HTTP_RT_SUBSCRIBE_FORBIDDEN,
+    NGX_HTTP_RT_SUBSCRIBE_TWICE,
+    NGX_HTTP_RT_SUBSCRIBE_MANY,         /* beyond realtime_subscription_limit */
+    NGX_HTTP_RT_SUBSCRIBE_CROWDED,      /* beyond realtime_subscriber_limit */
+    NGX_HTTP_RT_SUBSCRIBE_FULL,
+    NGX_HTTP_RT_SUBSCRIBE_UNKNOWN       /* there is nothing to unsubscribe */
+} ngx_http_rt_subscribed_e;
+
+
+typedef struct {
+    ngx_str_t                      topic;       /* or pattern */
+    ngx_http_rt_from_t             from;
+
+    /* results */
+
+    ngx_http_rt_subscribed_e       rc;
+    const char                    *code;        /* one word, for programs */
+    const char                    *reason;
+    uint64_t                       position;    /* SUBSCRIBED: it begins here */
+    ngx_http_rt_reader_t          *reader;
+} ngx_http_rt_joining_t;
+
+
+/* NGX_OK: rc, code and reason are set; NGX_ERROR: no memory */
+ngx_int_t ngx_http_rt_operation_subscribe(ngx_http_rt_session_t *s,
+    ngx_http_rt_joining_t *j);
+ngx_int_t ngx_http_rt_operation_unsubscribe(ngx_http_rt_session_t *s,
+    ngx_http_rt_joining_t *j);
 
 
 /*

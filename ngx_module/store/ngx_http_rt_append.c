@@ -11,6 +11,9 @@ static int ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n);
 static int ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p);
+static void ngx_http_rt_topic_put_at(ngx_http_rt_store_t *store, uint64_t pos,
+    size_t size, ngx_http_rt_cell_t *cell, ngx_http_rt_message_t *m,
+    uint64_t interest);
 static void ngx_http_rt_topic_write(ngx_http_rt_record_t *rec,
     ngx_http_rt_message_t *m);
 
@@ -138,7 +141,6 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t      *cell;
     ngx_http_rt_ring_t      *ring;
     ngx_http_rt_index_t     *index;
-    ngx_http_rt_record_t    *rec, *blob;
     ngx_http_rt_message_t   *m;
     ngx_http_rt_presence_t   of;
 
@@ -188,30 +190,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
         m->seq = ++seq;
 
-        ngx_http_rt_point("write");
-
-        rec = ngx_http_rt_record(ring, pos);
-        memset(rec, 0, sizeof(ngx_http_rt_record_t));
-
-        rec->size = size;
-        rec->hash = cell->hash;
-        rec->interest = interest;
-        rec->topic = ngx_http_rt_index_number(index, cell);
-        rec->topic_id = cell->id;
-
-        ngx_http_rt_topic_write(rec, m);
-
-        if (m->blob) {
-
-            /* it takes the message along when it goes */
-
-            blob = ngx_http_rt_record(ring, m->blob);
-            blob->topic = rec->topic;
-            blob->topic_id = rec->topic_id;
-            blob->seq = m->seq;
-        }
-
-        ngx_http_rt_point("written");
+        ngx_http_rt_topic_put_at(store, pos, size, cell, m, interest);
 
         at = pos + size;
     }
@@ -233,6 +212,39 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     __atomic_store_n(&store->from, 0, __ATOMIC_RELEASE);
 
     return NGX_HTTP_RT_TOPIC_OK;
+}
+
+
+static void
+ngx_http_rt_topic_put_at(ngx_http_rt_store_t *store, uint64_t pos, size_t size,
+    ngx_http_rt_cell_t *cell, ngx_http_rt_message_t *m, uint64_t interest)
+{
+    ngx_http_rt_record_t  *rec, *blob;
+
+    ngx_http_rt_point("write");
+
+    rec = ngx_http_rt_record(&store->ring, pos);
+    memset(rec, 0, sizeof(ngx_http_rt_record_t));
+
+    rec->size = size;
+    rec->hash = cell->hash;
+    rec->interest = interest;
+    rec->topic = ngx_http_rt_index_number(&store->index, cell);
+    rec->topic_id = cell->id;
+
+    ngx_http_rt_topic_write(rec, m);
+
+    if (m->blob) {
+
+        /* it takes the message along when it goes */
+
+        blob = ngx_http_rt_record(&store->ring, m->blob);
+        blob->topic = rec->topic;
+        blob->topic_id = rec->topic_id;
+        blob->seq = m->seq;
+    }
+
+    ngx_http_rt_point("written");
 }
 
 

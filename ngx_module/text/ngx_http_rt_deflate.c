@@ -7,7 +7,7 @@
  * fits any window from 9 bits on.
  */
 
-#include "ngx_http_rt.h"
+#include "ngx_http_rt_deflate.h"
 #include "ngx_http_rt_ws_extension.h"
 
 #include <zlib.h>
@@ -29,6 +29,7 @@ typedef struct {
 } ngx_http_rt_deflater_t;
 
 
+static ngx_int_t ngx_http_rt_inflate_init(z_stream *z);
 static ngx_int_t ngx_http_rt_inflate_grow(size_t max);
 
 
@@ -40,20 +41,15 @@ static u_char     *ngx_http_rt_inflated;
 static size_t      ngx_http_rt_inflated_size;
 
 
-/*
- * The length of the compressed bytes in dst, which has room for len; 0 if they
- * would not be fewer.
- */
-
 size_t
-ngx_http_rt_deflate(ngx_uint_t small, ngx_int_t level, const u_char *src,
+ngx_http_rt_deflate(ngx_uint_t window, ngx_int_t level, const u_char *src,
     size_t len, u_char *dst)
 {
     int                      rc;
     z_stream                *z;
     ngx_http_rt_deflater_t  *d;
 
-    d = &ngx_http_rt_deflaters[small];
+    d = &ngx_http_rt_deflaters[window < NGX_HTTP_RT_WS_WINDOW_MAX];
     z = &d->stream;
 
     if (!d->ready || d->level != level) {
@@ -64,8 +60,9 @@ ngx_http_rt_deflate(ngx_uint_t small, ngx_int_t level, const u_char *src,
         }
 
         rc = deflateInit2(z, level, Z_DEFLATED,
-                          small ? -NGX_HTTP_RT_DEFLATE_SMALL
-                                : -NGX_HTTP_RT_WS_WINDOW_MAX,
+                          window < NGX_HTTP_RT_WS_WINDOW_MAX
+                              ? -NGX_HTTP_RT_DEFLATE_SMALL
+                              : -NGX_HTTP_RT_WS_WINDOW_MAX,
                           8, Z_DEFAULT_STRATEGY);
         if (rc != Z_OK) {
             ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
@@ -97,11 +94,6 @@ ngx_http_rt_deflate(ngx_uint_t small, ngx_int_t level, const u_char *src,
 }
 
 
-/*
- * NGX_DECLINED: more than max bytes come out; NGX_ERROR: these are not deflated
- * bytes, or there is no memory.  The result is valid until the next call.
- */
-
 ngx_int_t
 ngx_http_rt_inflate(u_char *src, size_t len, size_t max, ngx_str_t *dst)
 {
@@ -113,22 +105,8 @@ ngx_http_rt_inflate(u_char *src, size_t len, size_t max, ngx_str_t *dst)
 
     z = &ngx_http_rt_inflater;
 
-    if (!ngx_http_rt_inflater_ready) {
-
-        if (inflateInit2(z, -NGX_HTTP_RT_WS_WINDOW_MAX) != Z_OK) {
-            return NGX_ERROR;
-        }
-
-        ngx_http_rt_inflater_ready = 1;
-
-    } else {
-        (void) inflateReset(z);
-    }
-
-    if (ngx_http_rt_inflated_size > NGX_HTTP_RT_INFLATE_KEEP) {
-        ngx_free(ngx_http_rt_inflated);
-        ngx_http_rt_inflated = NULL;
-        ngx_http_rt_inflated_size = 0;
+    if (ngx_http_rt_inflate_init(z) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     z->next_in = src;
@@ -189,6 +167,31 @@ ngx_http_rt_inflate(u_char *src, size_t len, size_t max, ngx_str_t *dst)
 
     dst->data = ngx_http_rt_inflated;
     dst->len = size;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_inflate_init(z_stream *z)
+{
+    if (!ngx_http_rt_inflater_ready) {
+
+        if (inflateInit2(z, -NGX_HTTP_RT_WS_WINDOW_MAX) != Z_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_rt_inflater_ready = 1;
+
+    } else {
+        (void) inflateReset(z);
+    }
+
+    if (ngx_http_rt_inflated_size > NGX_HTTP_RT_INFLATE_KEEP) {
+        ngx_free(ngx_http_rt_inflated);
+        ngx_http_rt_inflated = NULL;
+        ngx_http_rt_inflated_size = 0;
+    }
 
     return NGX_OK;
 }

@@ -24,10 +24,8 @@
 
 const char *ngx_http_rt_rule_topic(const u_char *p, size_t len);
 
-/*
- * A topic, or a pattern with stars at their place; *wild is set to 1 if there
- * are stars, else to 0, and left alone on errors.
- */
+/* a topic, or a pattern with stars at their place; *wild is 1 if there is a */
+/* star, else 0, and left alone on errors */
 const char *ngx_http_rt_rule_pattern(const u_char *p, size_t len,
     unsigned *wild);
 

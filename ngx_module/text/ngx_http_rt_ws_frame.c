@@ -10,9 +10,11 @@
  *     payload   that of a piece of a message
  *
  * and two ends, closed after the peer's close frame and failed after an error.
- * Header bytes gather in the buffer until a step has its own; so do the bytes
- * of a control frame, which is told of when it is whole.  Payload of messages
- * is not kept: each piece is unmasked where it lies and passed on at once.
+ * Header bytes gather in the buffer until a step has its own.  A control frame
+ * is told of when it is whole: mostly it is, and its payload is passed on where
+ * it lies; one that comes in pieces gathers in memory of its own, which the
+ * parser then keeps.  Payload of messages is not kept: each piece is unmasked
+ * where it lies and passed on at once.
  *
  * Whatever is wrong is found at the first byte that shows it: a frame too large
  * at its length, a text that is not UTF-8 within the piece (RFC 6455, 8.1).
@@ -21,6 +23,7 @@
  */
 
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <ngx_http_rt_utf8.h>
@@ -34,6 +37,7 @@
 #define NGX_HTTP_RT_WS_PROTOCOL     1002
 #define NGX_HTTP_RT_WS_BAD_DATA     1007
 #define NGX_HTTP_RT_WS_TOO_BIG      1009
+#define NGX_HTTP_RT_WS_INTERNAL     1011
 
 #define ngx_http_rt_ws_is_control(opcode)  ((opcode) & 0x8)
 
@@ -57,7 +61,11 @@ static void ngx_http_rt_ws_enter(ngx_http_rt_ws_parser_t *ws, unsigned state,
 static int ngx_http_rt_ws_head(ngx_http_rt_ws_parser_t *ws);
 static int ngx_http_rt_ws_length(ngx_http_rt_ws_parser_t *ws);
 static int ngx_http_rt_ws_announce(ngx_http_rt_ws_parser_t *ws, uint64_t len);
-static int ngx_http_rt_ws_control(ngx_http_rt_ws_parser_t *ws);
+static int ngx_http_rt_ws_control(ngx_http_rt_ws_parser_t *ws, u_char **pos,
+    u_char *last);
+static int ngx_http_rt_ws_control_data(ngx_http_rt_ws_parser_t *ws,
+    u_char **pos, u_char *last);
+static int ngx_http_rt_ws_told(ngx_http_rt_ws_parser_t *ws);
 static int ngx_http_rt_ws_peer_close(ngx_http_rt_ws_parser_t *ws);
 static int ngx_http_rt_ws_part(ngx_http_rt_ws_parser_t *ws, u_char **pos,
     u_char *last);
@@ -77,6 +85,14 @@ ngx_http_rt_ws_parser_init(ngx_http_rt_ws_parser_t *ws, size_t max,
     ws->deflate = (deflate != 0);
 
     ngx_http_rt_ws_enter(ws, ngx_http_rt_ws_st_head, 2);
+}
+
+
+void
+ngx_http_rt_ws_parser_free(ngx_http_rt_ws_parser_t *ws)
+{
+    free(ws->control);
+    ws->control = NULL;
 }
 
 
@@ -103,6 +119,15 @@ ngx_http_rt_ws_parse(ngx_http_rt_ws_parser_t *ws, u_char **pos, u_char *last)
             }
 
             rc = ngx_http_rt_ws_part(ws, pos, last);
+            break;
+
+        case ngx_http_rt_ws_st_control:
+
+            if (ws->have < ws->need && *pos == last) {
+                return NGX_HTTP_RT_WS_AGAIN;
+            }
+
+            rc = ngx_http_rt_ws_control(ws, pos, last);
             break;
 
         default:
@@ -160,7 +185,7 @@ ngx_http_rt_ws_step(ngx_http_rt_ws_parser_t *ws)
     case ngx_http_rt_ws_st_length:
         return ngx_http_rt_ws_length(ws);
 
-    case ngx_http_rt_ws_st_mask:
+    default: /* ngx_http_rt_ws_st_mask */
         memcpy(&ws->mask, ws->buffer, 4);
 
         if (ngx_http_rt_ws_is_control(ws->frame_opcode)) {
@@ -171,9 +196,6 @@ ngx_http_rt_ws_step(ngx_http_rt_ws_parser_t *ws)
         }
 
         return NGX_HTTP_RT_WS_AGAIN;
-
-    default: /* ngx_http_rt_ws_st_control */
-        return ngx_http_rt_ws_control(ws);
     }
 }
 
@@ -322,11 +344,62 @@ ngx_http_rt_ws_announce(ngx_http_rt_ws_parser_t *ws, uint64_t len)
 }
 
 
+/* AGAIN: more of it is to come */
+
 static int
-ngx_http_rt_ws_control(ngx_http_rt_ws_parser_t *ws)
+ngx_http_rt_ws_control(ngx_http_rt_ws_parser_t *ws, u_char **pos, u_char *last)
+{
+    int  rc;
+
+    rc = ngx_http_rt_ws_control_data(ws, pos, last);
+
+    return (rc == NGX_HTTP_RT_WS_CONTROL) ? ngx_http_rt_ws_told(ws) : rc;
+}
+
+
+static int
+ngx_http_rt_ws_control_data(ngx_http_rt_ws_parser_t *ws, u_char **pos,
+    u_char *last)
+{
+    size_t  n;
+
+    n = ws->need - ws->have;
+
+    if (ws->have == 0 && n <= (size_t) (last - *pos)) {
+        ws->data = *pos;
+        *pos += n;
+
+        return NGX_HTTP_RT_WS_CONTROL;
+    }
+
+    if (n > (size_t) (last - *pos)) {
+        n = last - *pos;
+    }
+
+    if (ws->control == NULL) {
+        ws->control = malloc(NGX_HTTP_RT_WS_CONTROL_MAX);
+
+        if (ws->control == NULL) {
+            return ngx_http_rt_ws_error(ws, NGX_HTTP_RT_WS_INTERNAL,
+                                        "no memory");
+        }
+    }
+
+    memcpy(ws->control + ws->have, *pos, n);
+    ws->have += n;
+    *pos += n;
+
+    ws->data = ws->control;
+
+    return (ws->have == ws->need) ? NGX_HTTP_RT_WS_CONTROL
+                                  : NGX_HTTP_RT_WS_AGAIN;
+}
+
+
+static int
+ngx_http_rt_ws_told(ngx_http_rt_ws_parser_t *ws)
 {
     ws->opcode = ws->frame_opcode;
-    ws->data = ws->buffer;
     ws->len = ws->rest;
 
     ngx_http_rt_ws_unmask(ws, ws->data, ws->len);

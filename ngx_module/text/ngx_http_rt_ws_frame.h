@@ -68,7 +68,8 @@ typedef struct {
     size_t       max;
     size_t       rest;               /* payload of the frame still to come */
     size_t       received;           /* announced payload of the message */
-    u_char       buffer[NGX_HTTP_RT_WS_CONTROL_MAX];
+    u_char       buffer[8];          /* of a frame's header */
+    u_char      *control;            /* a payload that came in pieces */
 } ngx_http_rt_ws_parser_t;
 
 
@@ -85,6 +86,7 @@ typedef struct {
  */
 void ngx_http_rt_ws_parser_init(ngx_http_rt_ws_parser_t *ws, size_t max,
     unsigned deflate);
+void ngx_http_rt_ws_parser_free(ngx_http_rt_ws_parser_t *ws);
 
 /*
  * Reads from *pos on, unmasking in place, and moves *pos:
@@ -92,9 +94,9 @@ void ngx_http_rt_ws_parser_init(ngx_http_rt_ws_parser_t *ws, size_t max,
  * AGAIN    all is read, nothing to tell;
  * PART     data, len: a piece of the message of type opcode (TEXT or BINARY);
  *          empty only when it completes the message, which fin says;
- * CONTROL  data, len: the whole payload of opcode CLOSE, PING or PONG, kept in
- *          the parser; for CLOSE, code and data as the reason.  What follows
- *          a close frame is read and ignored;
+ * CONTROL  data, len: the whole payload of opcode CLOSE, PING or PONG, valid
+ *          until the next call; for CLOSE, code and data as the reason.  What
+ *          follows a close frame is read and ignored;
  * ERROR    code and reason to close with; any further call says the same.
  */
 int ngx_http_rt_ws_parse(ngx_http_rt_ws_parser_t *ws, u_char **pos,

@@ -19,7 +19,10 @@
 #define NGX_HTTP_RT_INDEX_MIN      (16 * 1024)
 
 
+static ngx_int_t ngx_http_rt_zone_sizes(ngx_conf_t *cf, off_t *size,
+    off_t *index);
 static ngx_int_t ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+static void ngx_http_rt_zone_taken(ngx_http_rt_zone_t *zone);
 static ngx_int_t ngx_http_rt_zone_build(ngx_http_rt_zone_t *zone,
     ngx_log_t *log);
 static ngx_http_rt_zone_t *ngx_http_rt_zone_before(ngx_str_t *name,
@@ -35,7 +38,7 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     off_t                 size, index;
     size_t                before;
-    ngx_str_t            *value, s;
+    ngx_str_t            *value;
     ngx_array_t          *zones;
     ngx_shm_zone_t       *shm_zone;
     ngx_http_rt_zone_t   *zone, *old, **zp;
@@ -47,36 +50,8 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    size = ngx_parse_offset(&value[2]);
-
-    if (size < NGX_HTTP_RT_ZONE_MIN || size > NGX_HTTP_RT_ZONE_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid size \"%V\" of realtime_zone \"%V\", "
-                           "it must be from 1m to 16g", &value[2], &value[1]);
+    if (ngx_http_rt_zone_sizes(cf, &size, &index) != NGX_OK) {
         return NGX_CONF_ERROR;
-    }
-
-    index = size / 8;
-
-    if (cf->args->nelts == 4) {
-
-        if (ngx_strncmp(value[3].data, "index=", 6) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\"", &value[3]);
-            return NGX_CONF_ERROR;
-        }
-
-        s.data = value[3].data + 6;
-        s.len = value[3].len - 6;
-
-        index = ngx_parse_offset(&s);
-
-        if (index < NGX_HTTP_RT_INDEX_MIN || index > size / 2) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid index size \"%V\", it must be "
-                               "from 16k to half the zone", &value[3]);
-            return NGX_CONF_ERROR;
-        }
     }
 
     shm_zone = ngx_shared_memory_add(cf, &value[1], size,
@@ -101,10 +76,6 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zone->index_size = index;
 
     ngx_queue_init(&zone->pending);
-    ngx_queue_init(&zone->subscribers);
-    ngx_queue_init(&zone->dirty);
-    ngx_queue_init(&zone->behind);
-    ngx_queue_init(&zone->ended);
 
     shm_zone->init = ngx_http_rt_zone_init;
     shm_zone->data = zone;
@@ -133,6 +104,50 @@ ngx_http_rt_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_zone_sizes(ngx_conf_t *cf, off_t *size, off_t *index)
+{
+    ngx_str_t  *value, s;
+
+    value = cf->args->elts;
+
+    *size = ngx_parse_offset(&value[2]);
+
+    if (*size < NGX_HTTP_RT_ZONE_MIN || *size > NGX_HTTP_RT_ZONE_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of realtime_zone \"%V\", "
+                           "it must be from 1m to 16g", &value[2], &value[1]);
+        return NGX_ERROR;
+    }
+
+    *index = *size / 8;
+
+    if (cf->args->nelts < 4) {
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(value[3].data, "index=", 6) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\"", &value[3]);
+        return NGX_ERROR;
+    }
+
+    s.data = value[3].data + 6;
+    s.len = value[3].len - 6;
+
+    *index = ngx_parse_offset(&s);
+
+    if (*index < NGX_HTTP_RT_INDEX_MIN || *index > *size / 2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid index size \"%V\", it must be "
+                           "from 16k to half the zone", &value[3]);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -193,8 +208,8 @@ ngx_http_rt_zone_init(ngx_shm_zone_t *shm_zone, void *data)
  * that memory.
  */
 
-void
-ngx_http_rt_zone_init_module(ngx_http_rt_zone_t *zone)
+static void
+ngx_http_rt_zone_taken(ngx_http_rt_zone_t *zone)
 {
     size_t               size;
     ngx_http_rt_zone_t  *old;
@@ -310,6 +325,15 @@ ngx_http_rt_zone_before(ngx_str_t *name, size_t *size)
 ngx_int_t
 ngx_http_rt_zone_init_module(ngx_array_t *zones, ngx_cycle_t *cycle)
 {
+    ngx_uint_t            i;
+    ngx_http_rt_zone_t  **zone;
+
+    zone = zones->elts;
+
+    for (i = 0; i < zones->nelts; i++) {
+        ngx_http_rt_zone_taken(zone[i]);
+    }
+
     return ngx_http_rt_bell_init_module(zones, cycle);
 }
 

@@ -54,7 +54,6 @@
 
 typedef struct ngx_http_rt_zone_s      ngx_http_rt_zone_t;
 typedef struct ngx_http_rt_zone_sh_s   ngx_http_rt_zone_sh_t;
-typedef struct ngx_http_rt_audience_s  ngx_http_rt_audience_t;
 typedef struct ngx_http_rt_append_s    ngx_http_rt_append_t;
 
 
@@ -114,29 +113,6 @@ struct ngx_http_rt_zone_s {
     uint64_t                       damages; /* of the store, logged */
     unsigned                       repaired:1;
     unsigned                       stuck:1; /* the ring, when we waited */
-
-    /* of delivery, to be moved to its hub */
-
-    uint64_t                       pos;     /* how far it has walked */
-    uint64_t                       seq;
-    ngx_atomic_uint_t              deletes; /* seen */
-
-    ngx_http_rt_audience_t       **buckets;
-    ngx_uint_t                     nbuckets;
-    ngx_uint_t                     naudiences;
-    ngx_uint_t                     npatterns;
-
-    ngx_queue_t                    subscribers;
-    ngx_uint_t                     nsubscribers;
-    ngx_queue_t                    dirty;   /* audiences with news */
-    ngx_queue_t                    behind;  /* subscribers to catch up */
-    ngx_queue_t                    ended;   /* subscribers to finalize */
-
-    ngx_rbtree_t                   waiting; /* subscribers at their pace */
-    ngx_rbtree_node_t              waiting_sentinel;
-    ngx_event_t                    pace;
-
-    ngx_event_t                    event;   /* delivery */
 };
 
 

@@ -117,13 +117,15 @@ ngx_http_rt_zone_enter(ngx_http_rt_zone_t *zone,
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < n; i += some) {
+    i = 0;
 
+    do {
         some = ngx_min(n - i, NGX_HTTP_RT_ZONE_HOLD);
 
         rc = ngx_http_rt_zone_enter_some(zone, topics + i, &some, limit, at);
 
         if (rc != NGX_OK && ngx_http_rt_zone_reap(zone)) {
+            i += some;
             continue;
         }
 
@@ -137,7 +139,10 @@ ngx_http_rt_zone_enter(ngx_http_rt_zone_t *zone,
 
             return rc;
         }
-    }
+
+        i += some;
+
+    } while (i < n);
 
     return NGX_OK;
 }

@@ -99,6 +99,8 @@ run(events_t *ev, const u_char *p, size_t size, size_t max, unsigned deflate,
         p += n;
         size -= n;
     }
+
+    ngx_http_rt_ws_parser_free(&ws);
 }
 
 

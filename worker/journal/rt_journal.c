@@ -32,7 +32,7 @@ typedef struct {
 } rt_journal_range_t;
 
 
-static const u_char  rt_journal_magic[8] = "RTJRNL1\n";
+static const u_char  rt_journal_magic[] = "RTJRNL1\n";
 
 
 static rt_int_t rt_journal_lock(rt_journal_t *j);

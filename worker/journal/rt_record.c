@@ -7,7 +7,7 @@
 #include "rt_record.h"
 
 
-static const u_char  rt_segment_magic[8] = "RTSEGM1\n";
+static const u_char  rt_segment_magic[] = "RTSEGM1\n";
 
 
 size_t

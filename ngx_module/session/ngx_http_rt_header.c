@@ -2,7 +2,8 @@
  * Headers: those of an answer are added, those of a request are found.
  */
 
-#include "ngx_http_rt_http.h"
+#include "ngx_http_rt_header.h"
+#include "ngx_http_rt_id.h"
 
 
 static ngx_table_elt_t *ngx_http_rt_header_next(const char *name,

@@ -20,7 +20,6 @@ static void ngx_http_rt_key_update(ngx_sha1_t *sha1, const u_char *p,
 const char *
 ngx_http_rt_key_find(ngx_http_request_t *r, ngx_str_t *key)
 {
-    size_t            i;
     ngx_table_elt_t  *h;
 
     ngx_str_null(key);
@@ -31,25 +30,37 @@ ngx_http_rt_key_find(ngx_http_request_t *r, ngx_str_t *key)
         return NULL;
     }
 
-    if (h->value.len == 0 || h->value.len > NGX_HTTP_RT_KEY_MAX) {
+    *key = h->value;
+
+    return ngx_http_rt_key_check(key);
+}
+
+
+/* NULL, or what is wrong with it */
+
+const char *
+ngx_http_rt_key_check(const ngx_str_t *key)
+{
+    size_t  i;
+
+    if (key->len == 0 || key->len > NGX_HTTP_RT_KEY_MAX) {
         return "Idempotency-Key must have 1 to 255 characters";
     }
 
-    for (i = 0; i < h->value.len; i++) {
-        if (h->value.data[i] < 0x20 || h->value.data[i] > 0x7e) {
+    for (i = 0; i < key->len; i++) {
+        if (key->data[i] < 0x20 || key->data[i] > 0x7e) {
             return "Idempotency-Key has a character out of ASCII";
         }
     }
-
-    *key = h->value;
 
     return NULL;
 }
 
 
 void
-ngx_http_rt_key_digest(ngx_http_rt_key_t *digest, ngx_str_t *topic,
-    ngx_str_t *key, ngx_http_rt_message_t *m, ngx_str_t *body)
+ngx_http_rt_key_digest(ngx_http_rt_key_t *digest, const ngx_str_t *topic,
+    const ngx_str_t *key, const ngx_http_rt_message_t *m,
+    const ngx_str_t *body)
 {
     ngx_sha1_t  sha1;
 

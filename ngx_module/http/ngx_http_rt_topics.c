@@ -1,0 +1,240 @@
+/*
+ * What a subscriber asks for: its topics, from the location and the request,
+ * and the position from which it wants them.
+ */
+
+#include "ngx_http_rt_http.h"
+#include "ngx_http_rt_rule.h"
+
+
+static ngx_int_t ngx_http_rt_topics_list(ngx_http_request_t *r,
+    ngx_str_t *list, ngx_array_t *topics);
+static ngx_int_t ngx_http_rt_topics_add(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_array_t *topics);
+static ngx_int_t ngx_http_rt_topics_name(ngx_http_request_t *r,
+    ngx_array_t *topics);
+
+
+/* of ngx_http_rt_name_t; NGX_DONE: it has been refused */
+
+ngx_int_t
+ngx_http_rt_topics(ngx_http_request_t *r, ngx_array_t *topics)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  list;
+    ngx_uint_t                 i;
+    ngx_http_rt_loc_conf_t    *rlcf;
+    ngx_http_complex_value_t  *cv;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (rlcf->subscribe == NULL) {
+
+        /* a WebSocket that begins without any */
+
+        return NGX_OK;
+    }
+
+    cv = rlcf->subscribe->elts;
+
+    for (i = 0; i < rlcf->subscribe->nelts; i++) {
+
+        if (ngx_http_complex_value(r, &cv[i], &list) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        rc = ngx_http_rt_topics_list(r, &list, topics);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return ngx_http_rt_topics_name(r, topics);
+}
+
+
+static ngx_int_t
+ngx_http_rt_topics_list(ngx_http_request_t *r, ngx_str_t *list,
+    ngx_array_t *topics)
+{
+    u_char                  *p, *last, *end, *src, *dst;
+    ngx_int_t                rc;
+    ngx_str_t                name;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    p = list->data;
+    last = p + list->len;
+
+    do {
+        end = ngx_strlchr(p, last, ',');
+        if (end == NULL) {
+            end = last;
+        }
+
+        name.data = p;
+        name.len = end - p;
+
+        if (rlcf->subscribe_encoded && name.len) {
+            name.data = ngx_pnalloc(r->pool, name.len);
+            if (name.data == NULL) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+
+            src = p;
+            dst = name.data;
+
+            ngx_unescape_uri(&dst, &src, name.len, 0);
+
+            name.len = dst - name.data;
+        }
+
+        rc = ngx_http_rt_topics_add(r, &name, topics);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        p = end + 1;
+
+    } while (end < last);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_topics_add(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_array_t *topics)
+{
+    unsigned                 wild;
+    ngx_uint_t               i;
+    const char              *reason;
+    ngx_http_rt_name_t      *t;
+    ngx_http_rt_zone_t      *zone;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+    zone = rlcf->subscribe_zone->data;
+
+    reason = ngx_http_rt_rule_pattern(name->data, name->len, &wild);
+
+    if (reason) {
+        return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST, "%s", reason);
+    }
+
+    t = topics->elts;
+
+    for (i = 0; i < topics->nelts; i++) {
+        if (t[i].name.len == name->len
+            && ngx_memcmp(t[i].name.data, name->data, name->len) == 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    if (i == NGX_HTTP_RT_TOPICS_MAX) {
+        return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                  "more than %d topics",
+                                  NGX_HTTP_RT_TOPICS_MAX);
+    }
+
+    t = ngx_array_push(topics);
+    if (t == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_rt_zone_name_set(zone, t, name->data, name->len, wild);
+
+    return NGX_OK;
+}
+
+
+/* for the access log */
+
+static ngx_int_t
+ngx_http_rt_topics_name(ngx_http_request_t *r, ngx_array_t *topics)
+{
+    size_t               len;
+    u_char              *p;
+    ngx_uint_t           i;
+    ngx_http_rt_ctx_t   *ctx;
+    ngx_http_rt_name_t  *t;
+
+    t = topics->elts;
+    len = 0;
+
+    for (i = 0; i < topics->nelts; i++) {
+        len += t[i].name.len + 1;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx = ngx_http_rt_ctx(r);
+    ctx->topic.data = p;
+    ctx->topic.len = len - 1;
+
+    for (i = 0; i < topics->nelts; i++) {
+        p = ngx_cpymem(p, t[i].name.data, t[i].name.len);
+        *p++ = ',';
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_rt_topics_from(ngx_http_request_t *r, ngx_http_rt_from_t *from)
+{
+    u_char           *src, *dst;
+    ngx_str_t         value, arg;
+    ngx_table_elt_t  *h;
+
+    ngx_memzero(from, sizeof(ngx_http_rt_from_t));
+
+    h = ngx_http_rt_header_find(r, "Last-Event-ID");
+
+    if (h == NULL || h->value.len == 0) {
+        h = ngx_http_rt_header_find(r, "Realtime-Last-Id");
+    }
+
+    if (h && h->value.len) {
+        value = h->value;
+
+    } else if (ngx_http_arg(r, (u_char *) "last_event_id", 13, &arg)
+               == NGX_OK
+               && arg.len)
+    {
+        value.data = ngx_pnalloc(r->pool, arg.len);
+        if (value.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        src = arg.data;
+        dst = value.data;
+
+        ngx_unescape_uri(&dst, &src, arg.len, 0);
+
+        value.len = dst - value.data;
+
+    } else {
+        return NGX_OK;
+    }
+
+    if (value.len == 8 && ngx_strncmp(value.data, "earliest", 8) == 0) {
+        from->earliest = 1;
+        return NGX_OK;
+    }
+
+    if (ngx_http_rt_id_parse(value.data, value.len, &from->id) != 0) {
+        return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                  "last event id is malformed");
+    }
+
+    from->given = 1;
+
+    return NGX_OK;
+}
