@@ -28,6 +28,11 @@ my %zone = (workers => 2, server => RT::Latency->word(<<'EOC'));
             realtime_protocol  native;
             realtime_history   count=10 age=1h;
         }
+        location = /long {
+            realtime_subscribe room/**;
+            realtime_protocol  native;
+            realtime_history   count=1000000 age=1h;
+        }
         location = /idle {
             realtime_subscribe room/**;
             realtime_protocol  native;
@@ -353,6 +358,109 @@ $_->close for $one, $two;
     ok($s->sync, 'and no more');
     is_deeply([ map { join ' ', $s->of($_) } @topics ],
               [ ('meanwhile after') x 5 ], 'exactly');
+    $s->close;
+}
+
+$rt->finish;
+
+
+# a topic beside a pattern that has it comes or goes where a slow client is far
+# behind: all the same each message comes once, and in order
+
+$rt = RT->new(%zone, workers => 1, zone => 'main 32m',
+              listen => 'sndbuf=16k');
+
+sub whole ($s, $topic, $n, $name) {
+    my @n;
+
+    ok(wait_for(sub {
+        $s->eof || grep { /^$n / } $s->of($topic);
+    }), "$name: to the end");
+    wait_for(sub { $s->of($topic) >= $n });
+
+    @n = map { /^(\d+) / } $s->of($topic);
+    is("@n", join(' ', 1 .. $n), "$name: each once, in order");
+    is(scalar $s->gaps, 0, "$name: no gap");
+    $s->close;
+}
+
+for my $read (0, 5) {
+    my $s = RT::Native->open($rt, '/ws', rcvbuf => 4096);
+    my $topic = "room/over/$read";
+
+    my $other = session();
+
+    $_->subscribe($topic) for $s, $other;
+    $s->pause;
+    $rt->publish($topic, "$_ " . 'x' x 10_000) for 1 .. 60;
+
+    if ($read) {
+        $s->resume;
+        wait_for(sub { $s->messages >= $read });
+        $s->pause;
+    }
+
+    $s->send_op(unsubscribe => { topic => $topic }, undef);
+    $s->send_op(publish => { topic => $topic, data => '61 ' }, undef);
+    ok($other->wait_items(61), 'it has gone');
+    $other->close;
+    $s->resume;
+    whole($s, $topic, 61, "the topic goes after $read");
+}
+
+{
+    my $s = session('/ws', rcvbuf => 4096);
+
+    $rt->publish('room/over/new', "$_ " . 'x' x 10_000) for 1 .. 60;
+    $s->pause;
+    $s->send_op(subscribe => { topic => $any, id => 'earliest' }, undef);
+    $s->send_op(subscribe => { topic => 'room/over/new' }, undef);
+    $s->send_op(publish => { topic => 'room/over/new', data => '61 ' },
+                undef);
+    $s->resume;
+    whole($s, 'room/over/new', 61, 'the topic comes');
+}
+
+$rt->finish;
+
+
+# what has to look for its beginning is answered before what came after it
+
+$rt = RT->new(%zone, workers => 1, zone => 'main 64m');
+
+{
+    my $p = session();
+    my $n = 100_000;
+
+    for my $batch (1 .. 100) {
+        $p->write(join '', map {
+            RT::WebSocket::frame(1, '{"publish":{"topic":"room/long",'
+                                    . qq("data":"$_ "}}))
+        } ($batch - 1) * 1000 + 1 .. $batch * 1000);
+    }
+
+    ok($p->op('ping')->{ok}, 'published');
+    $p->close;
+
+    my $s = session('/long');
+
+    $s->write(join '', map { RT::WebSocket::frame(1, $_) }
+        qq({"subscribe":{"topic":"$any","id":"earliest"},"ref":901}),
+        '{"subscribe":{"topic":"room/long","id":"earliest"},"ref":902}',
+        '{"ping":{},"ref":903}');
+
+    ok(wait_for(sub { $s->{replies}{903} }), 'all are answered');
+    ok($s->{replies}{$_}{ok}, "$_ is") or diag show($s->{replies}{$_})
+        for 901 .. 903;
+
+    my @order = map { /"ref":(\d+)/ ? $1 : () }
+                map { $_->{payload} } $s->{frames}->@*;
+    is("@order[1 .. 3]", '901 902 903', 'in order');
+
+    ok(wait_for(sub { $s->messages >= $n }), 'all come');
+    $rt->publish('room/long', 'end');
+    ok(wait_for(sub { ($s->of('room/long'))[-1] eq 'end' }), 'and the next');
+    is(scalar $s->messages, $n + 1, 'once');
     $s->close;
 }
 

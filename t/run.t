@@ -105,7 +105,7 @@ sub commands ($text) {
 END {
     my $status = $?;
     kill KILL => -$pid if $pid;
-    kill QUIT => $1 if text("$dir/own/nginx.pid") =~ /(\d+)/;
+    kill QUIT => $1 if $dir && text("$dir/own/nginx.pid") =~ /(\d+)/;
     $? = $status;
 }
 

@@ -226,6 +226,7 @@ ngx_http_rt_native_subscribe(ngx_http_rt_session_t *s,
                                            join.position);
 
     case NGX_HTTP_RT_SUBSCRIBING:
+        s->busy = 1;
         return ngx_http_rt_session_remember(join.reader, request->ref,
                                             request->ref_len);
 
@@ -354,9 +355,16 @@ ngx_http_rt_native_started(ngx_http_rt_session_t *s, ngx_http_rt_reader_t *rd)
 
     ref = rd->data;
 
-    return ref ? ngx_http_rt_native_position(s, ref->data, ref->len,
-                                             rd->cursor)
-               : NGX_OK;
+    if (ref == NULL) {
+        return NGX_OK;
+    }
+
+    /* what the client has said meanwhile */
+
+    s->busy = 0;
+    ngx_post_event(s->sink.connection->read, &ngx_posted_events);
+
+    return ngx_http_rt_native_position(s, ref->data, ref->len, rd->cursor);
 }
 
 

@@ -20,7 +20,6 @@ static ngx_int_t ngx_http_rt_session_alloc(ngx_http_rt_session_t *s,
     size_t transport, size_t dialect);
 static void ngx_http_rt_session_request(ngx_http_rt_session_t *s);
 static void ngx_http_rt_session_begin(ngx_http_rt_session_t *s);
-static void ngx_http_rt_session_list(ngx_http_rt_session_t *s);
 static void ngx_http_rt_session_handler(ngx_event_t *ev);
 static void ngx_http_rt_session_finalize(ngx_http_rt_session_t *s);
 static void ngx_http_rt_session_read_handler(ngx_http_request_t *r);
@@ -280,6 +279,10 @@ ngx_http_rt_session_started(ngx_http_rt_sink_t *sink,
 
     s = ngx_http_rt_session_of(sink);
 
+    if (s->topics) {
+        ngx_http_rt_session_topics_started(rd);
+    }
+
     if (!s->opened) {
         ngx_http_set_log_request(sink->connection->log, s->request);
         ngx_http_rt_session_begin(s);
@@ -299,7 +302,7 @@ ngx_http_rt_session_started(ngx_http_rt_sink_t *sink,
 void
 ngx_http_rt_session_unblocked(ngx_http_rt_session_t *s)
 {
-    if (s->conf->detach && s->request) {
+    if ((s->conf->detach && s->request) || s->topics) {
         ngx_http_rt_session_list(s);
     }
 
@@ -389,7 +392,7 @@ ngx_http_rt_session_end(ngx_http_rt_session_t *s, ngx_int_t rc)
 
 /* for the sessions' event, where nothing walks over anything */
 
-static void
+void
 ngx_http_rt_session_list(ngx_http_rt_session_t *s)
 {
     if (!s->listed) {
@@ -425,8 +428,14 @@ ngx_http_rt_session_handler(ngx_event_t *ev)
 
         if (s->sink.ended) {
             ngx_http_rt_session_finalize(s);
+            continue;
+        }
 
-        } else if (s->request) {
+        if (s->topics) {
+            ngx_http_rt_session_topics_settle(s);
+        }
+
+        if (s->conf->detach && s->request) {
             ngx_http_rt_detach(s);
         }
     }
@@ -507,6 +516,10 @@ ngx_http_rt_session_timer(ngx_event_t *ev)
 
         ngx_http_rt_session_end(s, NGX_HTTP_SERVICE_UNAVAILABLE);
         return;
+    }
+
+    if (s->topics) {
+        ngx_http_rt_session_topics_settle(s);
     }
 
     if (s->draining && !s->sink.closing) {

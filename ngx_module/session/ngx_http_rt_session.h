@@ -174,6 +174,7 @@ typedef struct {
     ngx_rbtree_node_t              sentinel;
     ngx_uint_t                     count;
     ngx_queue_t                    patterns;   /* of these, oldest first */
+    ngx_queue_t                    leaving;    /* of these */
 } ngx_http_rt_session_topics_t;
 
 
@@ -242,7 +243,9 @@ struct ngx_http_rt_session_s {
 typedef struct {
     ngx_rbtree_node_t              node;    /* by the hash of the name */
     ngx_queue_t                    queue;   /* among patterns, if it is one */
+    ngx_queue_t                    going;   /* if it is leaving */
     uint64_t                       since;   /* the position it began with */
+    unsigned                       leaving:1;  /* it has been unsubscribed */
     ngx_http_rt_reader_t           reader;
 } ngx_http_rt_session_topic_t;
 
@@ -279,6 +282,7 @@ void ngx_http_rt_session_close(ngx_http_rt_session_t *s, ngx_uint_t code,
     const char *reason);
 
 /* rc is for ngx_http_finalize_request() */
+void ngx_http_rt_session_list(ngx_http_rt_session_t *s);
 void ngx_http_rt_session_end(ngx_http_rt_session_t *s, ngx_int_t rc);
 
 void ngx_http_rt_session_write(ngx_http_rt_session_t *s);
@@ -335,6 +339,8 @@ ngx_int_t ngx_http_rt_session_remember(ngx_http_rt_reader_t *rd,
 ngx_int_t ngx_http_rt_session_unsubscribe(ngx_http_rt_session_t *s,
     const ngx_str_t *name);
 ngx_int_t ngx_http_rt_session_topics_init(ngx_http_rt_session_t *s);
+void ngx_http_rt_session_topics_started(ngx_http_rt_reader_t *rd);
+void ngx_http_rt_session_topics_settle(ngx_http_rt_session_t *s);
 void ngx_http_rt_session_topics_leave(ngx_http_rt_session_t *s);
 
 

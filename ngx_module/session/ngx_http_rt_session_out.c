@@ -79,6 +79,10 @@ ngx_http_rt_session_sink_send(ngx_http_rt_sink_t *sink,
 
     s = ngx_http_rt_session_of(sink);
 
+    if (s->topics && !ngx_queue_empty(&s->topics->leaving)) {
+        ngx_http_rt_session_list(s);
+    }
+
     if (b->ends && s->dialect->head) {
         return ngx_http_rt_session_heads(s, rd, b);
     }

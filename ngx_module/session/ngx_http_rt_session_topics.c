@@ -3,13 +3,24 @@
  * its own position, and comes and goes at any time.
  *
  * Topics and patterns of one session may overlap: all of "room", and "room/7".
- * A message goes to the client once all the same.  A pattern that overlaps
- * leaves to the other what the other has from its own beginning on; it reads by
- * itself then, for it cannot share what is written for all.
+ * A message goes to the client once all the same, and those of a topic in the
+ * order of seq, but for what a client asks for again.  A pattern leaves to a
+ * topic, and to an older pattern, what comes after the position where that one
+ * began.  A topic does not begin later than where the pattern is, so that none
+ * comes in between.  A pattern that overlaps reads by itself, for it cannot
+ * share what is written for all.
+ *
+ * What is unsubscribed while a pattern still covers it goes at once only if all
+ * are at the same position.  Else it is "leaving": its reader goes on, as what
+ * comes is for the client in any case, until all patterns are where it is.
  */
 
 #include "ngx_http_rt_session.h"
 #include "ngx_http_rt_pattern.h"
+
+
+/* behind all */
+#define NGX_HTTP_RT_SEQ_MAX  ((uint64_t) -1)
 
 
 static void ngx_http_rt_session_topics_insert(ngx_rbtree_node_t *temp,
@@ -20,6 +31,14 @@ static ngx_http_rt_session_topic_t *ngx_http_rt_session_topics_find(
     ngx_http_rt_session_t *s, uint32_t hash, const ngx_str_t *name);
 static void ngx_http_rt_session_topics_overlap(ngx_http_rt_session_t *s,
     ngx_http_rt_session_topic_t *new);
+static ngx_http_rt_session_topic_t *ngx_http_rt_session_topics_cover(
+    ngx_http_rt_session_t *s, const ngx_str_t *name, ngx_uint_t leaving);
+static ngx_int_t ngx_http_rt_session_topics_add(ngx_http_rt_session_t *s,
+    const ngx_http_rt_name_t *topic, const ngx_http_rt_from_t *from,
+    uint64_t cap, ngx_http_rt_session_topic_t **new);
+static void ngx_http_rt_session_topics_uncover(ngx_http_rt_session_t *s);
+static ngx_uint_t ngx_http_rt_session_topics_covered(
+    ngx_http_rt_session_t *s, ngx_http_rt_session_topic_t *t);
 static ngx_uint_t ngx_http_rt_session_topics_skips(ngx_http_rt_reader_t *rd,
     const u_char *name, size_t len, uint64_t seq);
 static void ngx_http_rt_session_topics_remove(ngx_http_rt_session_t *s,
@@ -48,6 +67,7 @@ ngx_http_rt_session_topics_init(ngx_http_rt_session_t *s)
     ngx_rbtree_init(&s->topics->tree, &s->topics->sentinel,
                     ngx_http_rt_session_topics_insert);
     ngx_queue_init(&s->topics->patterns);
+    ngx_queue_init(&s->topics->leaving);
 
     return NGX_OK;
 }
@@ -58,50 +78,46 @@ ngx_http_rt_session_subscribe(ngx_http_rt_session_t *s, const ngx_str_t *name,
     ngx_uint_t wild, const ngx_http_rt_from_t *from, uint64_t *position,
     ngx_http_rt_reader_t **rd)
 {
+    uint64_t                      cap, since;
     ngx_int_t                     rc;
     ngx_http_rt_name_t            topic;
-    ngx_http_rt_zone_t           *zone;
     ngx_http_rt_session_topic_t  *t;
 
-    zone = s->sink.hub->zone;
+    ngx_http_rt_zone_name_set(s->sink.hub->zone, &topic, name->data, name->len,
+                              wild);
 
-    ngx_http_rt_zone_name_set(zone, &topic, name->data, name->len, wild);
+    cap = NGX_HTTP_RT_SEQ_MAX;
+    since = NGX_HTTP_RT_SEQ_MAX;
 
-    if (ngx_http_rt_session_topics_find(s, topic.hash, name)) {
+    t = ngx_http_rt_session_topics_find(s, topic.hash, name);
+
+    if (t && !t->leaving) {
         return NGX_BUSY;
+    }
+
+    if (t) {
+        cap = ngx_http_rt_reader_position(&t->reader);
+        since = t->since;
+        ngx_http_rt_session_topics_remove(s, t);
+
+    } else if (!wild) {
+        t = ngx_http_rt_session_topics_cover(s, name, 1);
+
+        if (t) {
+            cap = ngx_http_rt_reader_position(&t->reader);
+        }
     }
 
     if (s->topics->count >= s->conf->topics_max) {
         return NGX_ABORT;
     }
 
-    t = ngx_calloc(sizeof(ngx_http_rt_session_topic_t)
-                   + sizeof(ngx_http_rt_subscription_t),
-                   s->sink.connection->log);
-    if (t == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_rt_reader_init(&t->reader, &s->sink, &s->conf->reader,
-                                 &topic, 1, from);
+    rc = ngx_http_rt_session_topics_add(s, &topic, from, cap, &t);
     if (rc != NGX_OK) {
-        ngx_free(t);
-        return (rc == NGX_BUSY) ? NGX_AGAIN : rc;
+        return rc;
     }
 
-    if (t->reader.starting) {
-        ngx_http_rt_hub_slice(s->sink.hub);
-        rc = ngx_http_rt_reader_start(&t->reader);
-
-        if (rc == NGX_ERROR) {
-            ngx_http_rt_reader_leave(&t->reader);
-            ngx_free(t);
-            return NGX_ERROR;
-        }
-    }
-
-    t->node.key = topic.hash;
-    t->since = t->reader.cursor;
+    t->since = t->reader.starting ? 0 : ngx_min(t->reader.cursor, since);
 
     ngx_http_rt_session_topics_overlap(s, t);
 
@@ -118,6 +134,77 @@ ngx_http_rt_session_subscribe(ngx_http_rt_session_t *s, const ngx_str_t *name,
     ngx_http_rt_reader_behind(&t->reader);
 
     return t->reader.starting ? NGX_DONE : NGX_OK;
+}
+
+
+/* it begins at "cap" at the latest */
+
+static ngx_int_t
+ngx_http_rt_session_topics_add(ngx_http_rt_session_t *s,
+    const ngx_http_rt_name_t *topic, const ngx_http_rt_from_t *from,
+    uint64_t cap, ngx_http_rt_session_topic_t **new)
+{
+    uint64_t                      epoch;
+    ngx_int_t                     rc;
+    ngx_http_rt_from_t            f;
+    ngx_http_rt_session_topic_t  *t;
+
+    f = *from;
+    epoch = s->sink.hub->zone->epoch;
+
+    if (cap != NGX_HTTP_RT_SEQ_MAX) {
+
+        if (f.given && f.id.epoch == epoch) {
+            f.id.seq = ngx_min(f.id.seq, cap);
+
+        } else if (!f.given && !f.earliest && s->conf->reader.start == 0) {
+            f.given = 1;
+            f.id.epoch = epoch;
+            f.id.seq = cap;
+        }
+    }
+
+    t = ngx_calloc(sizeof(ngx_http_rt_session_topic_t)
+                   + sizeof(ngx_http_rt_subscription_t),
+                   s->sink.connection->log);
+    if (t == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_rt_reader_init(&t->reader, &s->sink, &s->conf->reader,
+                                 topic, 1, &f);
+    if (rc != NGX_OK) {
+        ngx_free(t);
+        return (rc == NGX_BUSY) ? NGX_AGAIN : rc;
+    }
+
+    if (t->reader.starting) {
+        t->reader.least = ngx_min(t->reader.least, cap);
+
+        ngx_http_rt_hub_slice(s->sink.hub);
+        rc = ngx_http_rt_reader_start(&t->reader);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_rt_reader_leave(&t->reader);
+            ngx_free(t);
+            return NGX_ERROR;
+        }
+    }
+
+    t->node.key = topic->hash;
+
+    *new = t;
+
+    return NGX_OK;
+}
+
+
+/* until now patterns have left all of the topic to it */
+
+void
+ngx_http_rt_session_topics_started(ngx_http_rt_reader_t *rd)
+{
+    ngx_http_rt_session_topic_of(rd)->since = rd->cursor;
 }
 
 
@@ -158,13 +245,151 @@ ngx_http_rt_session_unsubscribe(ngx_http_rt_session_t *s,
 
     t = ngx_http_rt_session_topics_find(s, hash, name);
 
-    if (t == NULL) {
+    if (t == NULL || t->leaving) {
         return NGX_DECLINED;
     }
 
-    ngx_http_rt_session_topics_remove(s, t);
+    t->leaving = 1;
+    ngx_queue_insert_tail(&s->topics->leaving, &t->going);
+
+    if (t->reader.scan) {
+        t->reader.skips = ngx_http_rt_session_topics_skips;
+
+        /* it may have covered others that are leaving */
+
+        ngx_http_rt_session_topics_uncover(s);
+    }
+
+    if (!ngx_http_rt_session_topics_covered(s, t)) {
+        ngx_http_rt_session_topics_remove(s, t);
+        return NGX_OK;
+    }
+
+    ngx_http_rt_session_topics_settle(s);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_rt_session_topics_uncover(ngx_http_rt_session_t *s)
+{
+    ngx_queue_t                  *q, *next;
+    ngx_http_rt_session_topic_t  *t;
+
+    for (q = ngx_queue_head(&s->topics->leaving);
+         q != ngx_queue_last(&s->topics->leaving);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        t = ngx_queue_data(q, ngx_http_rt_session_topic_t, going);
+
+        if (!ngx_http_rt_session_topics_covered(s, t)) {
+            ngx_http_rt_session_topics_remove(s, t);
+        }
+    }
+}
+
+
+/* those that are leaving go, if all patterns are where they are */
+
+void
+ngx_http_rt_session_topics_settle(ngx_http_rt_session_t *s)
+{
+    uint64_t                      position;
+    ngx_queue_t                  *q, *next;
+    ngx_http_rt_session_topic_t  *t;
+
+    position = NGX_HTTP_RT_SEQ_MAX;
+
+    if (ngx_queue_empty(&s->topics->leaving)) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&s->topics->patterns);
+         q != ngx_queue_sentinel(&s->topics->patterns);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_http_rt_session_topic_t, queue);
+
+        if (position == NGX_HTTP_RT_SEQ_MAX) {
+            position = ngx_http_rt_reader_position(&t->reader);
+
+        } else if (position != ngx_http_rt_reader_position(&t->reader)) {
+            return;
+        }
+    }
+
+    for (q = ngx_queue_head(&s->topics->leaving);
+         q != ngx_queue_sentinel(&s->topics->leaving);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        t = ngx_queue_data(q, ngx_http_rt_session_topic_t, going);
+
+        if (ngx_http_rt_reader_position(&t->reader) == position) {
+            ngx_http_rt_session_topics_remove(s, t);
+        }
+    }
+}
+
+
+/* the oldest pattern that has the topic, or NULL */
+
+static ngx_http_rt_session_topic_t *
+ngx_http_rt_session_topics_cover(ngx_http_rt_session_t *s,
+    const ngx_str_t *name, ngx_uint_t leaving)
+{
+    ngx_str_t                    *pattern;
+    ngx_queue_t                  *q;
+    ngx_http_rt_session_topic_t  *t;
+
+    for (q = ngx_queue_head(&s->topics->patterns);
+         q != ngx_queue_sentinel(&s->topics->patterns);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_http_rt_session_topic_t, queue);
+        pattern = ngx_http_rt_session_topic_name(t);
+
+        if ((leaving || !t->leaving)
+            && ngx_http_rt_pattern_match(pattern->data, pattern->len,
+                                         name->data, name->len))
+        {
+            return t;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* whether a pattern that stays has its topic; of a pattern, perhaps some */
+
+static ngx_uint_t
+ngx_http_rt_session_topics_covered(ngx_http_rt_session_t *s,
+    ngx_http_rt_session_topic_t *t)
+{
+    ngx_queue_t                  *q;
+    ngx_http_rt_session_topic_t  *other;
+
+    if (t->reader.scan == NULL) {
+        return ngx_http_rt_session_topics_cover(s,
+                                     ngx_http_rt_session_topic_name(t), 0)
+               != NULL;
+    }
+
+    for (q = ngx_queue_head(&s->topics->patterns);
+         q != ngx_queue_sentinel(&s->topics->patterns);
+         q = ngx_queue_next(q))
+    {
+        other = ngx_queue_data(q, ngx_http_rt_session_topic_t, queue);
+
+        if (!other->leaving) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -275,7 +500,7 @@ ngx_http_rt_session_topics_overlap(ngx_http_rt_session_t *s,
 }
 
 
-/* whether a message is another reader's: a topic's, or an older pattern's */
+/* whether a message is another reader's, or of no pattern that stays */
 
 static ngx_uint_t
 ngx_http_rt_session_topics_skips(ngx_http_rt_reader_t *rd, const u_char *name,
@@ -315,7 +540,8 @@ ngx_http_rt_session_topics_skips(ngx_http_rt_reader_t *rd, const u_char *name,
         }
     }
 
-    return 0;
+    return own->leaving
+           && ngx_http_rt_session_topics_cover(s, &topic, 0) == NULL;
 }
 
 
@@ -328,6 +554,10 @@ ngx_http_rt_session_topics_remove(ngx_http_rt_session_t *s,
 
     if (t->reader.scan) {
         ngx_queue_remove(&t->queue);
+    }
+
+    if (t->leaving) {
+        ngx_queue_remove(&t->going);
     }
 
     s->messages += t->reader.messages;
