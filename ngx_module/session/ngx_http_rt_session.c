@@ -611,39 +611,6 @@ ngx_http_rt_session_leave(void *data)
 }
 
 
-/* what the variables of the request will say without it */
-
-void
-ngx_http_rt_session_tell(ngx_http_rt_session_t *s)
-{
-    ngx_http_rt_report_t  *report;
-
-    report = ngx_http_get_module_ctx(s->request, ngx_http_realtime_module);
-
-    if (report && report->session == s) {
-        ngx_http_rt_session_report(s, report);
-        report->session = NULL;
-    }
-}
-
-
-void
-ngx_http_rt_session_report(ngx_http_rt_session_t *s,
-    ngx_http_rt_report_t *report)
-{
-    report->seq = s->reader ? s->reader->cursor : s->position;
-    report->messages = s->messages;
-    report->gaps = s->gaps;
-    report->bytes = s->bytes;
-
-    if (s->reader) {
-        report->messages += s->reader->messages;
-        report->gaps += s->reader->gaps;
-        report->bytes += s->reader->bytes;
-    }
-}
-
-
 /* it counts no more, and nothing rings for it */
 
 static void

@@ -287,9 +287,6 @@ void ngx_http_rt_session_end(ngx_http_rt_session_t *s, ngx_int_t rc);
 
 void ngx_http_rt_session_write(ngx_http_rt_session_t *s);
 void ngx_http_rt_session_unblocked(ngx_http_rt_session_t *s);
-void ngx_http_rt_session_tell(ngx_http_rt_session_t *s);
-void ngx_http_rt_session_report(ngx_http_rt_session_t *s,
-    ngx_http_rt_report_t *report);
 void ngx_http_rt_session_started(ngx_http_rt_sink_t *sink,
     ngx_http_rt_reader_t *rd);
 void ngx_http_rt_session_leave(void *data);
@@ -342,6 +339,13 @@ ngx_int_t ngx_http_rt_session_topics_init(ngx_http_rt_session_t *s);
 void ngx_http_rt_session_topics_started(ngx_http_rt_reader_t *rd);
 void ngx_http_rt_session_topics_settle(ngx_http_rt_session_t *s);
 void ngx_http_rt_session_topics_leave(ngx_http_rt_session_t *s);
+
+
+/* ngx_http_rt_session_report.c */
+
+void ngx_http_rt_session_tell(ngx_http_rt_session_t *s);
+void ngx_http_rt_session_report(ngx_http_rt_session_t *s,
+    ngx_http_rt_report_t *report);
 
 
 /* ngx_http_rt_detach.c */
