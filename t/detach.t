@@ -15,7 +15,7 @@ my $rt = RT->new(tls => 1, http2 => 1, listen => 'sndbuf=16k',
     limit_conn_zone $binary_remote_addr zone=conns:1m;
     log_format t "$status $request_uri $realtime_transport $realtime_id "
                  "$realtime_messages";
-    large_client_header_buffers 4 16k;
+    large_client_header_buffers 4 64k;
     keepalive_timeout 1h;
 EOF_H
     location = /auth { internal; return 204; }
@@ -113,6 +113,20 @@ $ws->send_text("\xff" x 60_000);
 ok($ws->wait_end, 'bad UTF-8');
 is($ws->close_code, 1007, "is told so");
 ok(!$ws->{reset}, 'and no reset');
+
+# more of them than one turn has time for: the request stays until the last
+
+my $many = 5000;
+my $start = seq($rt->publish_id('many', 'start'));
+my $end = RT::WebSocket::frame(1, 'end');
+$ws = $rt->ws("/on/many?many&$long",
+              early => RT::WebSocket::frame(1, 'x') x $many . $end);
+ok($ws->wait_data('end'), 'many frames in the same packet');
+is(seq($rt->publish_id('many', 'after')) - $start, $many + 2,
+   'all of them are published');
+ok(wait_for(sub { lines('many') == 1 }), 'then the request ends');
+ok($ws->sync, 'and the session goes on');
+$ws->close;
 
 # who needs the request keeps it
 

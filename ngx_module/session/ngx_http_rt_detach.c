@@ -8,7 +8,8 @@
  * connection and the session, which the connection's pool owns from then on.
  *
  * A session that still needs its request keeps it: over HTTP/2, by long-poll,
- * with commands, and as long as something of the request is in flight.
+ * with commands, and as long as something of the request is in flight or input
+ * that came with the handshake is not used up.
  */
 
 #include "ngx_http_rt_session.h"
@@ -58,7 +59,9 @@ ngx_http_rt_detach(ngx_http_rt_session_t *s)
 
         s->transport->read(s);
 
-        if (!ngx_http_rt_sink_takes(&s->sink)) {
+        if (!ngx_http_rt_sink_takes(&s->sink)
+            || r->header_in->pos < r->header_in->last)
+        {
             return;
         }
     }

@@ -472,12 +472,26 @@ ngx_http_rt_session_finalize(ngx_http_rt_session_t *s)
 static void
 ngx_http_rt_session_read_handler(ngx_http_request_t *r)
 {
-    ngx_http_rt_report_t  *report;
+    ngx_uint_t              early;
+    ngx_http_rt_report_t   *report;
+    ngx_http_rt_session_t  *s;
 
     report = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
+    s = report->session;
 
-    if (report->session && report->session->opened) {
-        report->session->transport->read(report->session);
+    if (s == NULL || !s->opened) {
+        return;
+    }
+
+    early = (r->header_in->pos < r->header_in->last);
+
+    s->transport->read(s);
+
+    if (early && s->conf->detach && r->header_in->pos == r->header_in->last) {
+
+        /* nothing of the input is in the request any more */
+
+        ngx_http_rt_session_list(s);
     }
 }
 
