@@ -58,9 +58,6 @@ typedef struct {
     unsigned              bounded:1;    /* by history */
     unsigned              over:1;
     unsigned              straight:1;   /* never ahead again */
-
-    uint64_t              far;          /* of ngx_http_rt_topic_start(), */
-    uint64_t              topic_id;     /* they go with it */
 } ngx_http_rt_start_t;
 
 

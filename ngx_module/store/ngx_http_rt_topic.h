@@ -95,10 +95,5 @@ int ngx_http_rt_topic_delete(ngx_http_rt_store_t *store,
 void ngx_http_rt_topic_view(ngx_http_rt_store_t *store,
     ngx_http_rt_cell_t *cell, uint32_t hash, ngx_http_rt_view_t *view);
 
-/* of ngx_http_rt_start.h; to go with its last callers */
-void ngx_http_rt_topic_start(ngx_http_rt_store_t *store,
-    ngx_http_rt_cell_t *cell, uint32_t hash, uint64_t seq,
-    const ngx_http_rt_history_t *history, ngx_http_rt_start_t *start);
-
 
 #endif /* _NGX_HTTP_RT_TOPIC_H_INCLUDED_ */

@@ -1,7 +1,6 @@
 /*
- * Patterns that subscribe to topics: what matches, and where a name falls in a
- * hash table.  What is valid differs by protocol; see ngx_http_rt_rule.h for
- * HTTP.
+ * Patterns that subscribe to topics, and what matches.  What is valid differs
+ * by protocol; see ngx_http_rt_rule.h for HTTP.
  *
  * A pattern is a topic in which a whole segment may be "*" (any one segment),
  * a segment may end with "*" (any segment with that prefix, the bare prefix
@@ -14,7 +13,6 @@
 
 
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 
@@ -31,8 +29,6 @@ int ngx_http_rt_pattern_match(const u_char *pat, size_t plen,
  * "chat/ab*" has 4, a pattern without stars its own length.
  */
 size_t ngx_http_rt_pattern_head(const u_char *pat, size_t plen);
-
-uint32_t ngx_http_rt_hash(const u_char *p, size_t len);
 
 
 #endif /* _NGX_HTTP_RT_PATTERN_H_INCLUDED_ */

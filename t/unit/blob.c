@@ -15,7 +15,7 @@
  * Sources: ngx_http_rt_presence.c ngx_http_rt_index_repair.c
  * Sources: ngx_http_rt_index_key.c
  * Sources: ngx_http_rt_shape.c ngx_http_rt_hash.c
- * Sources: ngx_http_rt_append.c ngx_http_rt_chain.c
+ * Sources: ngx_http_rt_append.c ngx_http_rt_chain.c ngx_http_rt_start.c
  */
 
 
@@ -912,6 +912,7 @@ check_start(ledger_t *l, world_t *w, unsigned i, uint64_t seq)
     uint64_t                      n, had, pos;
     topic_t                      *t;
     ngx_http_rt_cell_t           *cell;
+    ngx_http_rt_view_t            view;
     ngx_http_rt_start_t           start;
     const ngx_http_rt_history_t   all = { UINT64_MAX, 0 };
 
@@ -926,12 +927,15 @@ check_start(ledger_t *l, world_t *w, unsigned i, uint64_t seq)
         }
     }
 
-    ngx_http_rt_topic_start(&w->store, cell,
-                            name_hash((u_char *) names[i],
-                                             strlen(names[i])),
-                            seq, roll(2) ? &all : NULL, &start);
+    ngx_http_rt_topic_view(&w->store, cell,
+                           name_hash((u_char *) names[i], strlen(names[i])),
+                           &view);
+    ngx_http_rt_start_init(&start, &view, seq, roll(2) ? &all : NULL);
 
-    check(start.far == 0);
+    while (ngx_http_rt_start_step(&w->store.ring, &start, 1 + roll(3))
+           != NGX_HTTP_RT_START_OVER)
+    { /* void */ }
+
     check(start.seq == had);
     check(start.pos == pos);
     check(start.reason == (t->floor <= seq ? NGX_HTTP_RT_GAP_NONE

@@ -269,45 +269,6 @@ test_head(void **state)
 }
 
 
-/*
- * Names that differ little spread well: 65536 of them into as many buckets
- * leave 36.8% empty if the hash is as good as chance.
- */
-
-static void
-test_hash(void **state)
-{
-    int             n;
-    char            name[64];
-    size_t          i, empty, kind;
-    static u_char   used[65536];
-    const char     *formats[] = { "%d", "chat/%d", "a/%08x/presence/zz" };
-
-    (void) state;
-
-    for (kind = 0; kind < 3; kind++) {
-        memset(used, 0, sizeof(used));
-
-        for (i = 0; i < sizeof(used); i++) {
-            n = snprintf(name, sizeof(name), formats[kind], (int) i);
-            used[ngx_http_rt_hash((u_char *) name, n) & 0xffff] = 1;
-        }
-
-        for (empty = 0, i = 0; i < sizeof(used); i++) {
-            empty += !used[i];
-        }
-
-        assert_in_range(empty, sizeof(used) * 36 / 100,
-                        sizeof(used) * 38 / 100);
-    }
-
-    /* lengths count even where the bytes are zeros */
-
-    assert_true(ngx_http_rt_hash((u_char *) "\0\0\0", 1)
-                != ngx_http_rt_hash((u_char *) "\0\0\0", 2));
-}
-
-
 int
 main(void)
 {
@@ -316,7 +277,6 @@ main(void)
         cmocka_unit_test(test_length),
         cmocka_unit_test(test_match),
         cmocka_unit_test(test_head),
-        cmocka_unit_test(test_hash),
     };
 
     if (getenv("CMOCKA_MESSAGE_OUTPUT") == NULL) {

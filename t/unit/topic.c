@@ -1490,7 +1490,7 @@ check_topic(ledger_t *l, world_t *w, unsigned i)
 }
 
 
-/* in steps, as nginx does it, or at once */
+/* in steps, as nginx does it */
 
 static void
 begin(world_t *w, unsigned i, uint64_t cursor, ngx_http_rt_history_t *history,
@@ -1501,12 +1501,6 @@ begin(world_t *w, unsigned i, uint64_t cursor, ngx_http_rt_history_t *history,
     ngx_http_rt_view_t   view;
 
     cell = find(w, i);
-
-    if (roll(2)) {
-        ngx_http_rt_topic_start(&w->store, cell, names[i].hash, cursor,
-                                history, start);
-        return;
-    }
 
     all = (history->count == UINT64_MAX && history->since == 0 && roll(2));
 
