@@ -67,6 +67,40 @@ EOF_S
 }
 
 
+# A session of several topics that is refused for the last of them has left the
+# first, and nothing comes between the bytes of a slow answer.
+
+{
+    my $rt = RT->new(server => <<'EOF_S');
+        location /several {
+            realtime_subscriber_limit 1;
+            realtime_start oldest;
+            realtime_subscribe $arg_t;
+            limit_rate 100;
+        }
+EOF_S
+    $rt->publish('x/a', "old $_") for 1 .. 3;
+    my $other = $rt->sse('/sub/x/b');
+    my $c = $rt->conn;
+    $c->request('GET', '/several?t=x/a,x/b', [
+        'Upgrade' => 'websocket', 'Connection' => 'Upgrade',
+        'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ==',
+        'Sec-WebSocket-Version' => 13,
+        'Sec-WebSocket-Protocol' => 'realtime.json',
+    ]);
+    ok(wait_for(sub { length $c->{in} }), 'several topics: an answer begins');
+    is($rt->publish('x/a', 'new')->json->{subscribers}, 0,
+       'the topic that was not refused has no subscriber');
+    my $r = $c->response;
+    is($r->status, 503, 'several topics: 503');
+    like(($r->json // {})->{error}, qr/as many subscribers as allowed/,
+         'and the whole answer');
+    unlike($r->show, qr/"(?:old|new)/, 'with nothing else in it');
+    $_->close for $c, $other;
+    $rt->finish;
+}
+
+
 # The index: idle topics are given up, longest idle first.
 
 my $rt = RT->new(zone => 'main 1m', http => <<'EOF_H', server => <<'EOF_S');

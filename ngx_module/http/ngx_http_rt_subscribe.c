@@ -332,7 +332,7 @@ ngx_http_rt_subscribe_session(ngx_http_request_t *r,
     if (s->sink.encoding == NULL
         || ngx_http_rt_subscribe_principal(s, sub) != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        goto failed;
     }
 
     if (sub->dialect == &ngx_http_rt_pass_ws) {
@@ -348,6 +348,11 @@ ngx_http_rt_subscribe_session(ngx_http_request_t *r,
                          : ngx_http_rt_subscribe_reader(s, sub);
 
     if (rc != NGX_OK) {
+
+        /* the first topics may have readers, and the answer may take long */
+
+        ngx_http_rt_session_leave(s);
+
         return ngx_http_rt_subscribe_refuse(r, rc);
     }
 
@@ -356,7 +361,7 @@ ngx_http_rt_subscribe_session(ngx_http_request_t *r,
                                         sub->window ? &sub->deflate : NULL)
            != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        goto failed;
     }
 
     ctx = ngx_http_rt_ctx(r);
@@ -366,6 +371,12 @@ ngx_http_rt_subscribe_session(ngx_http_request_t *r,
     ctx->has_id = 1;
 
     return ngx_http_rt_session_open(s);
+
+failed:
+
+    ngx_http_rt_session_leave(s);
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -540,7 +551,7 @@ ngx_http_rt_subscribe_reader(ngx_http_rt_session_t *s,
 }
 
 
-/* each by itself; what the first have is given back with the request */
+/* each by itself; if one is refused, the session leaves the first */
 
 static ngx_int_t
 ngx_http_rt_subscribe_readers(ngx_http_rt_session_t *s,
