@@ -213,10 +213,12 @@ ngx_http_rt_engine_refused(ngx_http_rt_engine_t *e, const rt_wire_frame_t *f,
 static ngx_int_t
 ngx_http_rt_engine_begin(ngx_http_rt_engine_t *e)
 {
+    ngx_connection_t       *c;
     ngx_http_request_t     *r;
     ngx_http_rt_session_t  *s;
 
     r = e->request;
+    c = r->connection;
 
     s = ngx_http_rt_session_create(r, e->zone, e->conf,
                                    e->sse ? &ngx_http_rt_engine_sse
@@ -224,6 +226,7 @@ ngx_http_rt_engine_begin(ngx_http_rt_engine_t *e)
                                    NULL, 0);
 
     if (s) {
+        s->ctx = e;
         s->sink.encoding = ngx_http_rt_encoding(
                                e->sse ? &ngx_http_rt_form_sse
                                       : &ngx_http_rt_form_line,
@@ -234,10 +237,10 @@ ngx_http_rt_engine_begin(ngx_http_rt_engine_t *e)
         e->over = 1;
         ngx_http_rt_link_cancel(&e->call);
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_run_posted_requests(c);
         return NGX_ERROR;
     }
 
-    s->ctx = e;
     s->attached = 1;
 
     e->session = s;
