@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use RT;
+use RT::Native;
 
 
 my $rt = RT->new(http => <<'EOF_H', server => <<'EOF_S');
@@ -19,6 +20,7 @@ EOF_H
         realtime_history count=3;
         realtime_subscribe $1;
     }
+    location = /several { realtime_subscribe a b; }
     location = /plain { return 204; }
 EOF_S
 
@@ -84,5 +86,22 @@ $rt->get('/plain?plain');
 $v = logged('plain');
 ok(!(grep { /\d/ && $_ ne '0' } values %$v), 'elsewhere they say nothing')
     or diag show($v);
+
+# a session of several topics: the sum of them, also where nginx ends it
+
+$rt->write_config(main => 'worker_shutdown_timeout 1s;',
+                  http => "$rt->{http} realtime_drain 1h;");
+ok($rt->reload, 'reload');
+my %several = map { $_ => RT::Native->open($rt, "/several?$_") }
+    qw(leaves ends);
+$rt->publish($_, 'x' x 100) for qw(a b b);
+ok($_->wait_items(3), 'several topics') for values %several;
+$several{leaves}->close;
+$v = logged('leaves');
+is($v->{messages}, 3, 'several topics: messages') or diag show($v);
+ok($rt->reload, 'reload');
+my $ended = logged('ends');
+is_deeply($ended, $v, 'the same with worker_shutdown_timeout')
+    or diag show($ended);
 
 RT->end;
