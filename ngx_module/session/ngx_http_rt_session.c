@@ -541,9 +541,9 @@ ngx_http_rt_session_timer(ngx_event_t *ev)
         if (s->reader && s->reader->queued && !s->reader->told) {
 
             /* one that comes to a process that goes is first told what */
-            /* there is */
+            /* there is; that takes long if its socket is full */
 
-            ngx_add_timer(&s->timer, 1);
+            ngx_add_timer(&s->timer, s->sink.blocked ? 100 : 1);
             return;
         }
 
