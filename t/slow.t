@@ -174,4 +174,58 @@ EOF_S
     $rt->finish;
 }
 
+
+# A poll that gathers its answer in many steps, while others have theirs, is
+# overtaken in the middle: it must answer what it has.  In a round, many polls
+# start at once and more than the ring holds is published behind them.
+
+my $rt = RT->new(zone => 'main 1m', http => <<'EOF_H', server => <<'EOF_S');
+    realtime_slow            close;
+    realtime_history         count=1000000;
+    client_max_body_size     4m;
+    client_body_buffer_size  4m;
+EOF_H
+    location = /batch { realtime_publish p/**; }
+EOF_S
+
+my $publisher = $rt->conn;
+my $batch = qq({"topic":"p/a","data":"x"}\n) x 1500;
+
+sub batches ($n) {
+    $publisher->request('POST', '/batch', [
+        'Content-Type' => 'application/x-ndjson', 'Realtime-Batch' => 'on',
+    ], $batch) for 1 .. $n;
+    is($publisher->response->status, 201, 'a batch') for 1 .. $n;
+}
+
+my ($cut, $round, @faults) = (0, 0);
+
+while ($round++ < 20 && !$cut && !@faults) {
+    my $began = $rt->poll_now('/sub/p/a')->header('Realtime-Last-Id');
+    batches(5);
+
+    my @c = map { $rt->conn } 1 .. 60;
+    $_->request('GET', '/sub/p/a', [
+        Accept => 'application/json', 'Last-Event-ID' => $began,
+    ]) for @c;
+    batches(15);
+
+    for my $c (@c) {
+        my $r = $c->response;
+        my @ids = $r->body =~ /"(?:id|to)":"([^"]+)"/g;
+        my $last = $ids[-1] // $began;
+
+        $cut++ if @ids < 7500;
+        push @faults, $r->header('Realtime-Last-Id') . ", not $last"
+            if $r->header('Realtime-Last-Id') ne $last;
+        $c->close;
+    }
+}
+
+ok($cut, 'polls were overtaken');
+is(scalar @faults, 0, 'each answers what is before its id')
+    or diag $faults[0];
+
+$rt->finish;
+
 RT->end;

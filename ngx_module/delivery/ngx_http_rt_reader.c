@@ -459,6 +459,14 @@ ngx_http_rt_reader_gap(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b,
     if (reason == NGX_HTTP_RT_GAP_LAGGED
         && rd->conf->slow == NGX_HTTP_RT_SLOW_CLOSE)
     {
+        if ((*b)->last != (*b)->pos) {
+
+            /* an answer under way ends here, with what it has */
+
+            rd->partial = *b;
+            rd->partial->refs++;
+        }
+
         rd->sink->ops->close(rd->sink, 1013, "too slow");
         return NGX_DONE;
     }
