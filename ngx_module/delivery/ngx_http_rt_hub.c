@@ -24,6 +24,9 @@
 /* audiences told of a lap between two looks at the clock */
 #define NGX_HTTP_RT_HUB_BUCKETS   64
 
+/* sinks flushed between two looks at the clock */
+#define NGX_HTTP_RT_HUB_FLUSHES   16
+
 
 typedef struct {
     uint64_t  seq;
@@ -45,7 +48,7 @@ static void ngx_http_rt_hub_dirty(ngx_http_rt_audience_t *a);
 static void ngx_http_rt_hub_lapped(ngx_http_rt_hub_t *hub);
 static ngx_int_t ngx_http_rt_hub_laps(ngx_http_rt_hub_t *hub);
 static ngx_int_t ngx_http_rt_hub_behind(ngx_http_rt_hub_t *hub);
-static void ngx_http_rt_hub_flush(ngx_http_rt_hub_t *hub);
+static ngx_int_t ngx_http_rt_hub_flush(ngx_http_rt_hub_t *hub);
 
 
 ngx_int_t
@@ -198,7 +201,9 @@ ngx_http_rt_hub_deliver(ngx_event_t *ev)
         late = 1;
     }
 
-    ngx_http_rt_hub_flush(hub);
+    if (ngx_http_rt_hub_flush(hub) == NGX_AGAIN) {
+        late = 1;
+    }
 
     hub->running = 0;
 
@@ -503,15 +508,25 @@ ngx_http_rt_hub_behind(ngx_http_rt_hub_t *hub)
 }
 
 
-/* what the sinks of many readers have gathered in this turn */
+/*
+ * What the sinks of many readers have gathered, in a slice of its own.
+ * NGX_AGAIN: the rest goes out in the next turn, and gathers until then.
+ */
 
-static void
+static ngx_int_t
 ngx_http_rt_hub_flush(ngx_http_rt_hub_t *hub)
 {
+    ngx_uint_t           n;
     ngx_queue_t         *q;
     ngx_http_rt_sink_t  *sink;
 
-    while (!ngx_queue_empty(&hub->gathered)) {
+    if (ngx_queue_empty(&hub->gathered)) {
+        return NGX_OK;
+    }
+
+    ngx_http_rt_hub_slice(hub);
+
+    for (n = 1; !ngx_queue_empty(&hub->gathered); n++) {
         q = ngx_queue_head(&hub->gathered);
         sink = ngx_queue_data(q, ngx_http_rt_sink_t, gathered);
 
@@ -519,7 +534,13 @@ ngx_http_rt_hub_flush(ngx_http_rt_hub_t *hub)
         sink->dirty = 0;
 
         sink->ops->flush(sink);
+
+        if (n % NGX_HTTP_RT_HUB_FLUSHES == 0 && ngx_http_rt_hub_late(hub)) {
+            break;
+        }
     }
+
+    return ngx_queue_empty(&hub->gathered) ? NGX_OK : NGX_AGAIN;
 }
 
 
