@@ -244,6 +244,7 @@ worker_rlimit_nofile  $self->{files};
 
 events {
     worker_connections  $files;
+    multi_accept        on;
 }
 
 http {
