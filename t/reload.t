@@ -150,7 +150,7 @@ $rt->finish;
 # here what the master would send them: it kills those that have not gone after
 # a second, and beside a busy program a second is nothing.
 
-$rt = RT->new(workers => 2, http => 'realtime_drain 60s;');
+$rt = RT->new(workers => 2, http => 'realtime_drain 1h;');
 my @p = $rt->workers;
 %c = map { $_->[0] => $rt->client($_->[0], '/sub/a', pid => $p[$_->[1]]) }
     [ sse => 0 ], [ websocket => 1 ], [ stream => 0 ];
