@@ -3,6 +3,7 @@
  * a slow matcher that splits both into segments first.
  *
  * Sources: ngx_http_rt_pattern.c ngx_http_rt_rule.c ngx_http_rt_utf8.c
+ * Sources: ngx_http_rt_hash.c
  */
 
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ngx_http_rt_hash.h>
 #include <ngx_http_rt_pattern.h>
 #include <ngx_http_rt_rule.h>
 
@@ -64,7 +66,9 @@ check(const u_char *p, size_t len)
     const char    *topic, *pattern;
     const u_char  *start;
 
-    (void) ngx_http_rt_hash(p, len);
+    static const ngx_http_rt_hash_key_t  key = { 1, 2 };
+
+    (void) ngx_http_rt_siphash(&key, p, len);
 
     wild = 7;
     topic = ngx_http_rt_rule_topic(p, len);
