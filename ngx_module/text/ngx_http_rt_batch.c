@@ -18,9 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <yajl/yajl_parse.h>
-
 #include <ngx_http_rt_batch.h>
+#include <ngx_http_rt_json_reader.h>
 #include <ngx_http_rt_json_text.h>
 
 
@@ -304,23 +303,18 @@ ngx_http_rt_batch_map_key(void *data, const u_char *p, size_t len)
 {
     ngx_http_rt_batch_ctx_t  *ctx = data;
 
-    unsigned     i;
-    const char  *name;
+    unsigned  i;
 
-    for (i = 0; i < NGX_HTTP_RT_BATCH_MEMBERS; i++) {
-        name = ngx_http_rt_batch_names[i];
-
-        if (strlen(name) == len && memcmp(name, p, len) == 0) {
-            break;
-        }
-    }
+    i = ngx_http_rt_json_reader_name(ngx_http_rt_batch_names,
+                                     NGX_HTTP_RT_BATCH_MEMBERS, p, len);
 
     if (i == NGX_HTTP_RT_BATCH_MEMBERS) {
         return ngx_http_rt_batch_unknown(ctx, p, len);
     }
 
     if (ctx->seen & (1u << i)) {
-        return ngx_http_rt_batch_error(ctx, "duplicate member \"%s\"", name);
+        return ngx_http_rt_batch_error(ctx, "duplicate member \"%s\"",
+                                       ngx_http_rt_batch_names[i]);
     }
 
     ctx->seen |= 1u << i;

@@ -1,25 +1,19 @@
 /*
  * Reading a WebSocket client's command.
  *
- * yajl reads the JSON and calls back for each token.  What lies in the outer
- * object is ours; what lies deeper, in "data" or in a member that nobody knows,
- * is only counted.  yajl tells how many bytes it has used up to the end of each
- * token: so "id" and "data" are found in the text, and are passed on as they
- * were written.
+ * yajl calls back for each token.  What lies in the outer object is ours; what
+ * lies deeper, in "data" or in a member that nobody knows, is only counted.
+ * "id" and "data" are passed on as they were written.
  *
  * Strings are at most as long decoded as in the text, so that an arena of the
  * text's length holds them all.
  */
 
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include <yajl/yajl_parse.h>
-
 #include <ngx_http_rt_command.h>
-#include <ngx_http_rt_json_text.h>
+#include <ngx_http_rt_json_reader.h>
 
 
 #define NGX_HTTP_RT_COMMAND_ID       0
@@ -34,23 +28,15 @@
 
 
 typedef struct {
-    ngx_http_rt_command_t  *command;
-    yajl_handle             yajl;
-    const u_char           *text;
-    u_char                 *arena;
-    char                   *err;
-    size_t                  errlen;
-    size_t                  value;          /* where the value may begin */
-    unsigned                depth;
-    unsigned                member;         /* whose value comes next */
-    unsigned                seen;           /* bits of members */
-    unsigned                ended:1;        /* the text */
-    unsigned                failed:1;
+    ngx_http_rt_json_reader_t   reader;
+    ngx_http_rt_command_t      *command;
+    u_char                     *arena;
+    unsigned                    depth;
+    unsigned                    member;     /* whose value comes next */
+    unsigned                    seen;       /* bits of members */
 } ngx_http_rt_command_ctx_t;
 
 
-static int ngx_http_rt_command_json(ngx_http_rt_command_ctx_t *ctx,
-    size_t len);
 static int ngx_http_rt_command_null(void *data);
 static int ngx_http_rt_command_boolean(void *data, int value);
 static int ngx_http_rt_command_number(void *data, const char *p, size_t len);
@@ -64,8 +50,10 @@ static int ngx_http_rt_command_id(ngx_http_rt_command_ctx_t *ctx);
 static const u_char *ngx_http_rt_command_keep(ngx_http_rt_command_ctx_t *ctx,
     const u_char *p, size_t len);
 static int ngx_http_rt_command_wrong(ngx_http_rt_command_ctx_t *ctx);
-static int ngx_http_rt_command_error(ngx_http_rt_command_ctx_t *ctx,
-    const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+
+#define ngx_http_rt_command_error(ctx, ...)                                   \
+    ngx_http_rt_json_reader_error(&(ctx)->reader, __VA_ARGS__)
 
 
 static const char *const  ngx_http_rt_command_names[] = {
@@ -105,26 +93,20 @@ int
 ngx_http_rt_command_parse(const u_char *text, size_t len, u_char *arena,
     ngx_http_rt_command_t *command, char *err, size_t errlen)
 {
-    const char                 *wrong;
-    ngx_http_rt_command_ctx_t   ctx;
+    ngx_http_rt_command_ctx_t  ctx;
 
     memset(command, 0, sizeof(ngx_http_rt_command_t));
     memset(&ctx, 0, sizeof(ngx_http_rt_command_ctx_t));
 
     ctx.command = command;
-    ctx.text = text;
     ctx.arena = arena;
-    ctx.err = err;
-    ctx.errlen = errlen;
 
-    wrong = ngx_http_rt_json_text_check(text, len);
+    ngx_http_rt_json_reader_init(&ctx.reader, text, err, errlen);
 
-    if (wrong) {
-        (void) ngx_http_rt_command_error(&ctx, "%s", wrong);
-        return -1;
-    }
-
-    if (ngx_http_rt_command_json(&ctx, len) != 0) {
+    if (ngx_http_rt_json_reader_run(&ctx.reader, len,
+                                    &ngx_http_rt_command_callbacks, &ctx)
+        != 0)
+    {
         return -1;
     }
 
@@ -134,43 +116,6 @@ ngx_http_rt_command_parse(const u_char *text, size_t len, u_char *arena,
     }
 
     return 0;
-}
-
-
-static int
-ngx_http_rt_command_json(ngx_http_rt_command_ctx_t *ctx, size_t len)
-{
-    size_t       at;
-    yajl_status  rc;
-
-    ctx->yajl = yajl_alloc(&ngx_http_rt_command_callbacks, NULL, ctx);
-    if (ctx->yajl == NULL) {
-        (void) ngx_http_rt_command_error(ctx, "no memory");
-        return -1;
-    }
-
-    /* it is valid already, and yajl has its own idea of what that means */
-
-    yajl_config(ctx->yajl, yajl_dont_validate_strings, 1);
-
-    rc = yajl_parse(ctx->yajl, ctx->text, len);
-
-    at = yajl_get_bytes_consumed(ctx->yajl);
-
-    if (rc == yajl_status_ok) {
-        ctx->ended = 1;
-        rc = yajl_complete_parse(ctx->yajl);
-    }
-
-    yajl_free(ctx->yajl);
-
-    if (rc == yajl_status_ok) {
-        return 0;
-    }
-
-    (void) ngx_http_rt_command_error(ctx, "malformed JSON at byte %zu", at);
-
-    return -1;
 }
 
 
@@ -208,7 +153,7 @@ ngx_http_rt_command_number(void *data, const char *p, size_t len)
 
     /* only a number may end with the text, and then no object does */
 
-    if (ctx->ended) {
+    if (ctx->reader.ended) {
         return 0;
     }
 
@@ -288,8 +233,8 @@ ngx_http_rt_command_start_map(void *data)
     }
 
     if (ctx->depth == 1 && ctx->member == NGX_HTTP_RT_COMMAND_DATA) {
-        ctx->command->data = ctx->text + yajl_get_bytes_consumed(ctx->yajl)
-                             - 1;
+        ctx->command->data = ctx->reader.text
+                             + ngx_http_rt_json_reader_at(&ctx->reader) - 1;
     }
 
     if (++ctx->depth > NGX_HTTP_RT_COMMAND_DEPTH) {
@@ -311,15 +256,10 @@ ngx_http_rt_command_map_key(void *data, const u_char *p, size_t len)
         return 1;
     }
 
-    ctx->value = yajl_get_bytes_consumed(ctx->yajl);
+    ctx->reader.value = ngx_http_rt_json_reader_at(&ctx->reader);
 
-    for (i = 0; i < NGX_HTTP_RT_COMMAND_MEMBERS; i++) {
-        if (len == strlen(ngx_http_rt_command_names[i])
-            && memcmp(p, ngx_http_rt_command_names[i], len) == 0)
-        {
-            break;
-        }
-    }
+    i = ngx_http_rt_json_reader_name(ngx_http_rt_command_names,
+                                     NGX_HTTP_RT_COMMAND_MEMBERS, p, len);
 
     ctx->member = i;
 
@@ -347,7 +287,8 @@ ngx_http_rt_command_end(void *data)
     command = ctx->command;
 
     if (--ctx->depth == 1 && ctx->member == NGX_HTTP_RT_COMMAND_DATA) {
-        command->data_len = ctx->text + yajl_get_bytes_consumed(ctx->yajl)
+        command->data_len = ctx->reader.text
+                            + ngx_http_rt_json_reader_at(&ctx->reader)
                             - command->data;
     }
 
@@ -374,31 +315,21 @@ ngx_http_rt_command_start_array(void *data)
 }
 
 
-/* from behind the colon to the end of the token */
-
 static int
 ngx_http_rt_command_id(ngx_http_rt_command_ctx_t *ctx)
 {
-    size_t         end;
+    size_t         len;
     const u_char  *p;
 
-    p = ctx->text + ctx->value;
-    end = yajl_get_bytes_consumed(ctx->yajl);
+    p = ngx_http_rt_json_reader_value(&ctx->reader, &len);
 
-    while (p < ctx->text + end
-           && (*p == ':' || *p == ' ' || *p == '\t' || *p == '\r'
-               || *p == '\n'))
-    {
-        p++;
-    }
-
-    if (ctx->text + end - p > NGX_HTTP_RT_COMMAND_ID_MAX) {
+    if (len > NGX_HTTP_RT_COMMAND_ID_MAX) {
         return ngx_http_rt_command_error(ctx, "\"id\" is longer than %d bytes",
                                          NGX_HTTP_RT_COMMAND_ID_MAX);
     }
 
     ctx->command->id = p;
-    ctx->command->id_len = ctx->text + end - p;
+    ctx->command->id_len = len;
 
     return 1;
 }
@@ -439,26 +370,4 @@ ngx_http_rt_command_wrong(ngx_http_rt_command_ctx_t *ctx)
     return ngx_http_rt_command_error(ctx, "\"%s\" must be %s",
                                      ngx_http_rt_command_names[ctx->member],
                                      ngx_http_rt_command_types[ctx->member]);
-}
-
-
-/* the first one stays; returns 0, for yajl */
-
-static int
-ngx_http_rt_command_error(ngx_http_rt_command_ctx_t *ctx, const char *fmt,
-    ...)
-{
-    va_list  args;
-
-    if (ctx->failed) {
-        return 0;
-    }
-
-    ctx->failed = 1;
-
-    va_start(args, fmt);
-    (void) vsnprintf(ctx->err, ctx->errlen, fmt, args);
-    va_end(args);
-
-    return 0;
 }

@@ -1,22 +1,17 @@
 /*
  * Reading a request of the multiplexing session.
  *
- * yajl reads the JSON and calls back for each token.  Depth 1 is the outer
- * object, depth 2 the arguments; what lies deeper is only counted.  yajl says
- * how many bytes it has used up to the end of each token, so "ref" and data
- * that is no string are found in the text as they were written.
+ * yajl calls back for each token.  Depth 1 is the outer object, depth 2 the
+ * arguments; what lies deeper is only counted.  "ref" and data that is no
+ * string are kept as they were written.
  *
  * Strings are at most as long decoded as in the text, so that an arena of the
  * text's length holds them all.
  */
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include <yajl/yajl_parse.h>
-
-#include <ngx_http_rt_json_text.h>
+#include <ngx_http_rt_json_reader.h>
 #include <ngx_http_rt_native_request.h>
 
 
@@ -29,22 +24,15 @@
 
 
 typedef struct {
+    ngx_http_rt_json_reader_t      reader;
     ngx_http_rt_native_request_t  *request;
-    yajl_handle                    yajl;
-    const u_char                  *text;
     u_char                        *arena;
-    char                          *err;
-    size_t                         errlen;
-    size_t                         value;   /* where the value may begin */
     unsigned                       depth;
     unsigned                       outer;   /* member of the outer object */
     unsigned                       field;   /* of the arguments */
-    unsigned                       ended:1; /* the text */
-    unsigned                       failed:1;
 } ngx_http_rt_native_ctx_t;
 
 
-static int ngx_http_rt_native_json(ngx_http_rt_native_ctx_t *ctx, size_t len);
 static int ngx_http_rt_native_null(void *data);
 static int ngx_http_rt_native_boolean(void *data, int value);
 static int ngx_http_rt_native_number(void *data, const char *p, size_t len);
@@ -56,14 +44,13 @@ static int ngx_http_rt_native_map_key(void *data, const u_char *p,
 static int ngx_http_rt_native_end(void *data);
 static int ngx_http_rt_native_outer(ngx_http_rt_native_ctx_t *ctx,
     const u_char *p, size_t len);
-static unsigned ngx_http_rt_native_name(const char *const *names, unsigned n,
-    const u_char *p, size_t len);
 static int ngx_http_rt_native_start(ngx_http_rt_native_ctx_t *ctx);
 static int ngx_http_rt_native_scalar(ngx_http_rt_native_ctx_t *ctx);
 static int ngx_http_rt_native_ref(ngx_http_rt_native_ctx_t *ctx);
-static const u_char *ngx_http_rt_native_begin(ngx_http_rt_native_ctx_t *ctx);
-static int ngx_http_rt_native_error(ngx_http_rt_native_ctx_t *ctx,
-    const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+
+#define ngx_http_rt_native_error(ctx, ...)                                    \
+    ngx_http_rt_json_reader_error(&(ctx)->reader, __VA_ARGS__)
 
 
 static const char *const  ngx_http_rt_native_operations[] = {
@@ -97,8 +84,7 @@ ngx_http_rt_native_request_parse(const u_char *text, size_t len,
     u_char *arena, ngx_http_rt_native_request_t *request, char *err,
     size_t errlen)
 {
-    const char                *wrong;
-    ngx_http_rt_native_ctx_t   ctx;
+    ngx_http_rt_native_ctx_t  ctx;
 
     memset(request, 0, sizeof(ngx_http_rt_native_request_t));
     memset(&ctx, 0, sizeof(ngx_http_rt_native_ctx_t));
@@ -106,19 +92,14 @@ ngx_http_rt_native_request_parse(const u_char *text, size_t len,
     request->operation = NGX_HTTP_RT_NATIVE_OPERATIONS;
 
     ctx.request = request;
-    ctx.text = text;
     ctx.arena = arena;
-    ctx.err = err;
-    ctx.errlen = errlen;
 
-    wrong = ngx_http_rt_json_text_check(text, len);
+    ngx_http_rt_json_reader_init(&ctx.reader, text, err, errlen);
 
-    if (wrong) {
-        (void) ngx_http_rt_native_error(&ctx, "%s", wrong);
-        return -1;
-    }
-
-    if (ngx_http_rt_native_json(&ctx, len) != 0) {
+    if (ngx_http_rt_json_reader_run(&ctx.reader, len,
+                                    &ngx_http_rt_native_callbacks, &ctx)
+        != 0)
+    {
         return -1;
     }
 
@@ -128,43 +109,6 @@ ngx_http_rt_native_request_parse(const u_char *text, size_t len,
     }
 
     return 0;
-}
-
-
-static int
-ngx_http_rt_native_json(ngx_http_rt_native_ctx_t *ctx, size_t len)
-{
-    size_t       at;
-    yajl_status  rc;
-
-    ctx->yajl = yajl_alloc(&ngx_http_rt_native_callbacks, NULL, ctx);
-    if (ctx->yajl == NULL) {
-        (void) ngx_http_rt_native_error(ctx, "no memory");
-        return -1;
-    }
-
-    /* it is valid already, and yajl has its own idea of what that means */
-
-    yajl_config(ctx->yajl, yajl_dont_validate_strings, 1);
-
-    rc = yajl_parse(ctx->yajl, ctx->text, len);
-
-    at = yajl_get_bytes_consumed(ctx->yajl);
-
-    if (rc == yajl_status_ok) {
-        ctx->ended = 1;
-        rc = yajl_complete_parse(ctx->yajl);
-    }
-
-    yajl_free(ctx->yajl);
-
-    if (rc == yajl_status_ok) {
-        return 0;
-    }
-
-    (void) ngx_http_rt_native_error(ctx, "malformed JSON at byte %zu", at);
-
-    return -1;
 }
 
 
@@ -194,7 +138,7 @@ ngx_http_rt_native_number(void *data, const char *p, size_t len)
 
     /* only a number may end with the text, and then no object does */
 
-    if (ctx->ended) {
+    if (ctx->reader.ended) {
         return 0;
     }
 
@@ -271,11 +215,13 @@ ngx_http_rt_native_start_array(void *data)
 static int
 ngx_http_rt_native_start(ngx_http_rt_native_ctx_t *ctx)
 {
+    ngx_http_rt_native_field_t  *field;
+
     if (ctx->depth == 2 && ctx->outer < NGX_HTTP_RT_NATIVE_OPERATIONS
         && ctx->field == NGX_HTTP_RT_NATIVE_DATA)
     {
-        ctx->request->fields[NGX_HTTP_RT_NATIVE_DATA].p =
-                                               ngx_http_rt_native_begin(ctx);
+        field = &ctx->request->fields[NGX_HTTP_RT_NATIVE_DATA];
+        field->p = ngx_http_rt_json_reader_value(&ctx->reader, &field->len);
 
     } else if (ngx_http_rt_native_scalar(ctx) == 0) {
         return 0;
@@ -301,8 +247,8 @@ ngx_http_rt_native_end(void *data)
     if (--ctx->depth == 2 && ctx->outer < NGX_HTTP_RT_NATIVE_OPERATIONS
         && ctx->field == NGX_HTTP_RT_NATIVE_DATA)
     {
-        field->len = ctx->text + yajl_get_bytes_consumed(ctx->yajl)
-                     - field->p;
+        field->len = ctx->reader.text
+                     + ngx_http_rt_json_reader_at(&ctx->reader) - field->p;
         ctx->request->json = 1;
     }
 
@@ -319,7 +265,7 @@ ngx_http_rt_native_map_key(void *data, const u_char *p, size_t len)
         return 1;
     }
 
-    ctx->value = yajl_get_bytes_consumed(ctx->yajl);
+    ctx->reader.value = ngx_http_rt_json_reader_at(&ctx->reader);
 
     if (ctx->depth == 1) {
         return ngx_http_rt_native_outer(ctx, p, len);
@@ -329,8 +275,9 @@ ngx_http_rt_native_map_key(void *data, const u_char *p, size_t len)
         return 1;
     }
 
-    ctx->field = ngx_http_rt_native_name(ngx_http_rt_native_fields,
-                                         NGX_HTTP_RT_NATIVE_FIELDS, p, len);
+    ctx->field = ngx_http_rt_json_reader_name(ngx_http_rt_native_fields,
+                                              NGX_HTTP_RT_NATIVE_FIELDS, p,
+                                              len);
 
     if (ctx->field < NGX_HTTP_RT_NATIVE_FIELDS
         && ctx->request->fields[ctx->field].p)
@@ -356,8 +303,8 @@ ngx_http_rt_native_outer(ngx_http_rt_native_ctx_t *ctx, const u_char *p,
                    ? ngx_http_rt_native_error(ctx, "\"ref\" comes twice") : 1;
     }
 
-    i = ngx_http_rt_native_name(ngx_http_rt_native_operations,
-                                NGX_HTTP_RT_NATIVE_OPERATIONS, p, len);
+    i = ngx_http_rt_json_reader_name(ngx_http_rt_native_operations,
+                                     NGX_HTTP_RT_NATIVE_OPERATIONS, p, len);
 
     if (i == NGX_HTTP_RT_NATIVE_OPERATIONS) {
         ctx->outer = NGX_HTTP_RT_NATIVE_OTHER;
@@ -373,22 +320,6 @@ ngx_http_rt_native_outer(ngx_http_rt_native_ctx_t *ctx, const u_char *p,
     ctx->request->operation = i;
 
     return 1;
-}
-
-
-static unsigned
-ngx_http_rt_native_name(const char *const *names, unsigned n, const u_char *p,
-    size_t len)
-{
-    unsigned  i;
-
-    for (i = 0; i < n; i++) {
-        if (len == strlen(names[i]) && memcmp(p, names[i], len) == 0) {
-            break;
-        }
-    }
-
-    return i;
 }
 
 
@@ -426,8 +357,7 @@ ngx_http_rt_native_scalar(ngx_http_rt_native_ctx_t *ctx)
 
     field = &ctx->request->fields[NGX_HTTP_RT_NATIVE_DATA];
 
-    field->p = ngx_http_rt_native_begin(ctx);
-    field->len = ctx->text + yajl_get_bytes_consumed(ctx->yajl) - field->p;
+    field->p = ngx_http_rt_json_reader_value(&ctx->reader, &field->len);
 
     ctx->request->json = 1;
 
@@ -441,8 +371,7 @@ ngx_http_rt_native_ref(ngx_http_rt_native_ctx_t *ctx)
     size_t         len;
     const u_char  *p;
 
-    p = ngx_http_rt_native_begin(ctx);
-    len = ctx->text + yajl_get_bytes_consumed(ctx->yajl) - p;
+    p = ngx_http_rt_json_reader_value(&ctx->reader, &len);
 
     if (len > NGX_HTTP_RT_NATIVE_REF_MAX) {
         return ngx_http_rt_native_error(ctx,
@@ -454,46 +383,4 @@ ngx_http_rt_native_ref(ngx_http_rt_native_ctx_t *ctx)
     ctx->request->ref_len = len;
 
     return 1;
-}
-
-
-/* of the value whose token has just been read: behind the colon */
-
-static const u_char *
-ngx_http_rt_native_begin(ngx_http_rt_native_ctx_t *ctx)
-{
-    const u_char  *p, *last;
-
-    p = ctx->text + ctx->value;
-    last = ctx->text + yajl_get_bytes_consumed(ctx->yajl);
-
-    while (p < last
-           && (*p == ':' || *p == ' ' || *p == '\t' || *p == '\r'
-               || *p == '\n'))
-    {
-        p++;
-    }
-
-    return p;
-}
-
-
-/* the first one stays; returns 0, for yajl */
-
-static int
-ngx_http_rt_native_error(ngx_http_rt_native_ctx_t *ctx, const char *fmt, ...)
-{
-    va_list  args;
-
-    if (ctx->failed) {
-        return 0;
-    }
-
-    ctx->failed = 1;
-
-    va_start(args, fmt);
-    (void) vsnprintf(ctx->err, ctx->errlen, fmt, args);
-    va_end(args);
-
-    return 0;
 }

@@ -3,7 +3,7 @@
  * same when it is written as JSON and parsed again.
  *
  * Sources: ngx_http_rt_batch.c ngx_http_rt_utf8.c
- * Sources: ngx_http_rt_json_text.c
+ * Sources: ngx_http_rt_json_text.c ngx_http_rt_json_reader.c
  * Sources: ngx_http_rt_json.c ngx_http_rt_id.c
  * Libs: -lyajl
  */

@@ -2,7 +2,7 @@
  * Lines of a batch: what they may say, and what is told of those that may not.
  *
  * Sources: ngx_http_rt_batch.c ngx_http_rt_utf8.c
- * Sources: ngx_http_rt_json_text.c
+ * Sources: ngx_http_rt_json_text.c ngx_http_rt_json_reader.c
  * Libs: -lyajl
  */
 

@@ -3,7 +3,7 @@
  * those that are none.
  *
  * Sources: ngx_http_rt_command.c ngx_http_rt_utf8.c
- * Sources: ngx_http_rt_json_text.c
+ * Sources: ngx_http_rt_json_text.c ngx_http_rt_json_reader.c
  * Libs: -lyajl
  */
 

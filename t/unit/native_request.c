@@ -3,7 +3,7 @@
  * of those that are none.
  *
  * Sources: ngx_http_rt_native_request.c ngx_http_rt_utf8.c
- * Sources: ngx_http_rt_json_text.c
+ * Sources: ngx_http_rt_json_text.c ngx_http_rt_json_reader.c
  * Libs: -lyajl
  */
 
