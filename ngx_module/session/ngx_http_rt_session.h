@@ -250,6 +250,13 @@ typedef struct {
 } ngx_http_rt_session_topic_t;
 
 
+/* by its node */
+
+#define ngx_http_rt_session_topic(n)                                          \
+    ((ngx_http_rt_session_topic_t *)                                          \
+         ((u_char *) (n) - offsetof(ngx_http_rt_session_topic_t, node)))
+
+
 #define ngx_http_rt_session_of(p)                                             \
     ((ngx_http_rt_session_t *)                                                \
          ((u_char *) (p) - offsetof(ngx_http_rt_session_t, sink)))
@@ -281,8 +288,10 @@ void ngx_http_rt_session_idle(ngx_http_rt_session_t *s);
 void ngx_http_rt_session_close(ngx_http_rt_session_t *s, ngx_uint_t code,
     const char *reason);
 
-/* rc is for ngx_http_finalize_request() */
+/* for the sessions' event: it ends, detaches, or its topics settle */
 void ngx_http_rt_session_list(ngx_http_rt_session_t *s);
+
+/* rc is for ngx_http_finalize_request() */
 void ngx_http_rt_session_end(ngx_http_rt_session_t *s, ngx_int_t rc);
 
 void ngx_http_rt_session_write(ngx_http_rt_session_t *s);

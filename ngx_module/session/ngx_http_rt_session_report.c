@@ -57,8 +57,7 @@ ngx_http_rt_session_report(ngx_http_rt_session_t *s,
          node;
          node = ngx_rbtree_next(tree, node))
     {
-        t = (ngx_http_rt_session_topic_t *)
-                ((u_char *) node - offsetof(ngx_http_rt_session_topic_t, node));
+        t = ngx_http_rt_session_topic(node);
 
         report->seq = ngx_max(report->seq, t->reader.cursor);
         ngx_http_rt_session_report_add(report, &t->reader);

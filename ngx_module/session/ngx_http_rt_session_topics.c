@@ -44,10 +44,6 @@ static ngx_uint_t ngx_http_rt_session_topics_skips(ngx_http_rt_reader_t *rd,
 static void ngx_http_rt_session_topics_remove(ngx_http_rt_session_t *s,
     ngx_http_rt_session_topic_t *t);
 
-#define ngx_http_rt_session_topic(n)                                          \
-    ((ngx_http_rt_session_topic_t *)                                          \
-         ((u_char *) (n) - offsetof(ngx_http_rt_session_topic_t, node)))
-
 #define ngx_http_rt_session_topic_of(rd)                                      \
     ((ngx_http_rt_session_topic_t *)                                          \
          ((u_char *) (rd) - offsetof(ngx_http_rt_session_topic_t, reader)))
