@@ -15,6 +15,7 @@
 
 
 #include "rt_auction.h"
+#include "rt_table.h"
 
 
 /* a larger shop wants a database; some 200 bytes each */
@@ -25,7 +26,7 @@ typedef struct rt_auctions_item_s  rt_auctions_item_t;
 
 
 struct rt_auctions_item_s {
-    rt_auctions_item_t   *next;             /* in its bucket */
+    rt_table_node_t       node;             /* by its name */
     uint64_t              at;               /* its place in its list */
     rt_uint_t             open;
     uint64_t              version;
@@ -42,14 +43,13 @@ struct rt_auctions_item_s {
     uint64_t              starts_at;
     uint64_t              ends_at;
 
-    uint32_t              hash;
     uint32_t              name_len;
     u_char                name[];
 };
 
 
 typedef struct {
-    rt_auctions_item_t  **items;            /* owner, not of the items */
+    rt_auctions_item_t  **items;            /* owner, of the items too */
     size_t                first;
     size_t                n;
     size_t                max;
@@ -59,8 +59,7 @@ typedef struct {
 typedef struct {
     rt_auctions_list_t    open;             /* by ends_at, name */
     rt_auctions_list_t    scheduled;        /* by starts_at, name */
-    rt_auctions_item_t  **buckets;          /* owner of the items */
-    uint32_t              mask;
+    rt_table_t            table;            /* of the items of both */
     uint64_t              unlisted;         /* created while it was full */
 } rt_auctions_t;
 

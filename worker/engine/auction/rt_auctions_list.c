@@ -2,12 +2,10 @@
  * The items of the list of auctions: a table by name, and two lists in order
  * of time, the open ones by their end and the scheduled ones by their start.
  *
- * The table owns the items.  An item is in the table and in one list.  A list
- * is a sorted array of pointers with free places at both ends: an auction that
- * begins last mostly ends last, so items come at the end and go at the front,
- * and few pointers are moved.
- *
- * The table doubles when there are more items than buckets.
+ * An item is in the table and in one list, which owns it.  A list is a sorted
+ * array of pointers with free places at both ends: an auction that begins last
+ * mostly ends last, so items come at the end and go at the front, and few
+ * pointers are moved.
  */
 
 
@@ -23,9 +21,7 @@ rt_auctions_list_create(void)
     rt_auctions_t  *a;
 
     a = rt_calloc(sizeof(rt_auctions_t));
-    a->mask = RT_AUCTIONS_LIST_MIN - 1;
-    a->buckets = rt_calloc(RT_AUCTIONS_LIST_MIN
-                           * sizeof(rt_auctions_item_t *));
+    rt_table_init(&a->table, RT_AUCTIONS_LIST_MIN);
 
     return a;
 }
@@ -39,25 +35,29 @@ rt_auctions_list_free(rt_auctions_item_t *item)
 }
 
 
+static void
+rt_auctions_list_free_all(rt_auctions_list_t *l)
+{
+    size_t  i;
+
+    for (i = 0; i < l->n; i++) {
+        rt_auctions_list_free(rt_auctions_list_at(l, i));
+    }
+
+    free(l->items);
+}
+
+
 void
 rt_auctions_list_destroy(void *state)
 {
-    uint32_t             i;
-    rt_auctions_t       *a;
-    rt_auctions_item_t  *item, *next;
+    rt_auctions_t  *a;
 
     a = state;
 
-    for (i = 0; i <= a->mask; i++) {
-        for (item = a->buckets[i]; item; item = next) {
-            next = item->next;
-            rt_auctions_list_free(item);
-        }
-    }
-
-    free(a->buckets);
-    free(a->open.items);
-    free(a->scheduled.items);
+    rt_auctions_list_free_all(&a->open);
+    rt_auctions_list_free_all(&a->scheduled);
+    rt_table_free(&a->table);
     free(a);
 }
 
@@ -195,73 +195,24 @@ rt_auctions_list_take(rt_auctions_t *a, rt_auctions_item_t *item)
 
 /* the table */
 
-static uint32_t
-rt_auctions_list_hash(rt_str_t name)
-{
-    size_t    i;
-    uint32_t  h;
-
-    h = 2166136261u;
-
-    for (i = 0; i < name.len; i++) {
-        h = (h ^ name.data[i]) * 16777619u;
-    }
-
-    return h ^ h >> 15;
-}
-
-
 rt_auctions_item_t *
 rt_auctions_list_find(const rt_auctions_t *a, rt_str_t name)
 {
-    uint32_t             hash;
+    uint64_t             hash;
+    rt_table_node_t     *n;
     rt_auctions_item_t  *item;
 
-    hash = rt_auctions_list_hash(name);
+    hash = rt_table_hash(&a->table, name.data, name.len);
 
-    for (item = a->buckets[hash & a->mask]; item; item = item->next) {
-        if (item->hash == hash
-            && rt_str_eq(rt_auctions_item_name(item), name))
-        {
-            break;
+    for (n = rt_table_first(&a->table, hash); n; n = rt_table_next(n)) {
+        item = rt_item(n, rt_auctions_item_t, node);
+
+        if (rt_str_eq(rt_auctions_item_name(item), name)) {
+            return item;
         }
     }
 
-    return item;
-}
-
-
-static void
-rt_auctions_list_link(rt_auctions_t *a, rt_auctions_item_t *item)
-{
-    rt_auctions_item_t  **p;
-
-    p = &a->buckets[item->hash & a->mask];
-    item->next = *p;
-    *p = item;
-}
-
-
-static void
-rt_auctions_list_double(rt_auctions_t *a)
-{
-    uint32_t              i, old;
-    rt_auctions_item_t   *item, *next, **buckets;
-
-    old = a->mask;
-    buckets = a->buckets;
-
-    a->mask = old * 2 + 1;
-    a->buckets = rt_calloc((a->mask + 1) * sizeof(rt_auctions_item_t *));
-
-    for (i = 0; i <= old; i++) {
-        for (item = buckets[i]; item; item = next) {
-            next = item->next;
-            rt_auctions_list_link(a, item);
-        }
-    }
-
-    free(buckets);
+    return NULL;
 }
 
 
@@ -270,16 +221,12 @@ rt_auctions_list_add(rt_auctions_t *a, rt_str_t name)
 {
     rt_auctions_item_t  *item;
 
-    if (a->open.n + a->scheduled.n > a->mask) {
-        rt_auctions_list_double(a);
-    }
-
     item = rt_calloc(sizeof(rt_auctions_item_t) + name.len);
-    item->hash = rt_auctions_list_hash(name);
     item->name_len = (uint32_t) name.len;
     memcpy(item->name, name.data, name.len);
 
-    rt_auctions_list_link(a, item);
+    rt_table_add(&a->table, &item->node,
+                 rt_table_hash(&a->table, name.data, name.len));
 
     return item;
 }
@@ -288,14 +235,7 @@ rt_auctions_list_add(rt_auctions_t *a, rt_str_t name)
 void
 rt_auctions_list_remove(rt_auctions_t *a, rt_auctions_item_t *item)
 {
-    rt_auctions_item_t  **p;
-
     rt_auctions_list_take(a, item);
-
-    for (p = &a->buckets[item->hash & a->mask]; *p != item; p = &(*p)->next) {
-        rt_assert(*p != NULL);
-    }
-
-    *p = item->next;
+    rt_table_delete(&a->table, &item->node);
     rt_auctions_list_free(item);
 }
