@@ -229,6 +229,10 @@ void rt_zone_confirm(rt_conn_t *c, uint64_t position, uint64_t index);
 void rt_zone_detach(rt_conn_t *c);          /* another link takes over */
 void rt_zone_serve(rt_link_t *l, rt_zone_t *z);
 
+/* the fields of a message in a frame: at most so many bytes, and written */
+size_t rt_zone_message_size(const rt_message_t *m);
+u_char *rt_zone_put_message(u_char *p, const rt_message_t *m);
+
 
 /* rt_subscription.c */
 

@@ -179,20 +179,15 @@ rt_live_serve(rt_link_t *l)
 static void
 rt_live_notice(rt_link_t *l, rt_zone_t *z)
 {
-    size_t         size, event;
+    size_t         size;
     u_char        *p, *start;
     rt_buf_t      *b;
     rt_message_t  *m;
 
-    static const char  json[] = "application/json";
-
     b = &z->live.held;
     m = &l->message;
-    event = m->event ? strlen(m->event) : 0;
 
-    size = RT_WIRE_HEADER_SIZE + 4 * RT_WIRE_FIELD_SIZE
-           + rt_buf_size(&m->topic) + rt_buf_size(&m->body) + event
-           + sizeof(json);
+    size = RT_WIRE_HEADER_SIZE + rt_zone_message_size(m);
 
     if (size > z->publisher->frame_max) {
         l->stats.unpublished++;
@@ -202,16 +197,7 @@ rt_live_notice(rt_link_t *l, rt_zone_t *z)
     start = rt_buf_reserve(b, size);
 
     p = rt_wire_begin(start, RT_WIRE_NOTICE, 0, 0);
-    p = rt_wire_put_string(p, RT_WIRE_F_BODY, m->body.pos,
-                           rt_buf_size(&m->body));
-    p = rt_wire_put_string(p, RT_WIRE_F_TOPIC, m->topic.pos,
-                           rt_buf_size(&m->topic));
-
-    if (event) {
-        p = rt_wire_put_string(p, RT_WIRE_F_EVENT, m->event, event);
-    }
-
-    p = rt_wire_put_string(p, RT_WIRE_F_TYPE, json, sizeof(json) - 1);
+    p = rt_zone_put_message(p, m);
     rt_wire_end(start, p);
     b->last = p;
 

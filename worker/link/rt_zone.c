@@ -23,6 +23,11 @@
 #define RT_ZONE_WINDOW  65536               /* no peer gets more */
 
 
+/* what engines publish is JSON */
+
+static const char  rt_zone_json[] = "application/json";
+
+
 rt_int_t
 rt_zone_load(rt_link_t *l)
 {
@@ -398,24 +403,49 @@ rt_zone_confirm(rt_conn_t *c, uint64_t position, uint64_t index)
 }
 
 
+/* what a publication and a notice have in common */
+
+size_t
+rt_zone_message_size(const rt_message_t *m)
+{
+    return 4 * RT_WIRE_FIELD_SIZE + rt_buf_size(&m->body)
+           + rt_buf_size(&m->topic) + (m->event ? strlen(m->event) : 0)
+           + sizeof(rt_zone_json);
+}
+
+
+u_char *
+rt_zone_put_message(u_char *p, const rt_message_t *m)
+{
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, m->body.pos,
+                           rt_buf_size(&m->body));
+    p = rt_wire_put_string(p, RT_WIRE_F_TOPIC, m->topic.pos,
+                           rt_buf_size(&m->topic));
+
+    if (m->event && *m->event) {
+        p = rt_wire_put_string(p, RT_WIRE_F_EVENT, m->event,
+                               strlen(m->event));
+    }
+
+    return rt_wire_put_string(p, RT_WIRE_F_TYPE, rt_zone_json,
+                              sizeof(rt_zone_json) - 1);
+}
+
+
 static void
 rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
     rt_uint_t index)
 {
-    size_t         size, event;
+    size_t         size;
     u_char        *p, *start;
     rt_conn_t     *c;
     rt_message_t  *m;
 
-    static const char  json[] = "application/json";
-
     c = z->publisher;
     m = &l->message;
-    event = m->event ? strlen(m->event) : 0;
 
     size = RT_WIRE_HEADER_SIZE + 2 * RT_WIRE_NUMBER_SIZE
-           + 4 * RT_WIRE_FIELD_SIZE + rt_buf_size(&m->topic)
-           + rt_buf_size(&m->body) + event + sizeof(json);
+           + rt_zone_message_size(m);
 
     if (size > c->frame_max) {
         l->stats.unpublished++;
@@ -427,16 +457,7 @@ rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
     p = rt_wire_begin(start, RT_WIRE_PUBLISH, 0, 0);
     p = rt_wire_put_number(p, RT_WIRE_F_POSITION, rec->addr);
     p = rt_wire_put_number(p, RT_WIRE_F_INDEX, index);
-    p = rt_wire_put_string(p, RT_WIRE_F_BODY, m->body.pos,
-                           rt_buf_size(&m->body));
-    p = rt_wire_put_string(p, RT_WIRE_F_TOPIC, m->topic.pos,
-                           rt_buf_size(&m->topic));
-
-    if (event) {
-        p = rt_wire_put_string(p, RT_WIRE_F_EVENT, m->event, event);
-    }
-
-    p = rt_wire_put_string(p, RT_WIRE_F_TYPE, json, sizeof(json) - 1);
+    p = rt_zone_put_message(p, m);
 
     rt_wire_end(start, p);
     c->out.last = p;
