@@ -52,7 +52,7 @@ sub bids ($seconds, $until_status) {
     return 0;
 }
 
-ok(bids(60, 503), 'full: 503');
+ok(bids(300, 503), 'full: 503');
 my $s = decode_json($c->ask('status')->{body});
 ok($s->{journal}{failing}, 'the status says that it fails');
 like($w->log_text, qr/\[crit\].*waits/, 'and so does the log, once');

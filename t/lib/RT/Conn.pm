@@ -66,7 +66,8 @@ sub _socket ($self) {
 
 
 # The kernel deals connections out to the processes, so we ask each one whose
-# it is, and keep the one we want.
+# it is, and keep the one we want.  One that the kernel gave to a stopped
+# process gets no answer: then we try another.
 
 sub _socket_to ($self, $pid) {
     my %o = $self->{opt}->%*;
@@ -74,7 +75,7 @@ sub _socket_to ($self, $pid) {
 
     for (1 .. 400) {
         my $c = RT::Conn->new($self->{rt}, %o);
-        my $r = $c->ask('GET', '/pid');
+        my $r = $c->ask('GET', '/pid', [], undef, 2);
         if ($r->body eq $pid) {
             RT::Loop::remove($c);
             return delete $c->{sock};
