@@ -35,7 +35,7 @@ ngx_http_rt_handler(ngx_http_request_t *r)
     if ((rlcf->subscribe || rlcf->dialect)
         && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
     {
-        return ngx_http_rt_subscribe(r);
+        return ngx_http_rt_admit(r);
     }
 
     if (rlcf->publish == NULL) {

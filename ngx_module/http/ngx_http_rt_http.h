@@ -96,6 +96,14 @@ ngx_int_t ngx_http_rt_handler_main(ngx_http_request_t *r,
 ngx_int_t ngx_http_rt_publish(ngx_http_request_t *r);
 
 
+/* ngx_http_rt_admit.c */
+
+void ngx_http_rt_admit_init_process(ngx_cycle_t *cycle);
+
+/* as a content handler; NGX_DONE, too, when it waits for its turn */
+ngx_int_t ngx_http_rt_admit(ngx_http_request_t *r);
+
+
 /* ngx_http_rt_subscribe.c */
 
 ngx_int_t ngx_http_rt_subscribe(ngx_http_request_t *r);

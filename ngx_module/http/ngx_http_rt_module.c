@@ -525,6 +525,7 @@ ngx_http_rt_init_process(ngx_cycle_t *cycle)
         }
     }
 
+    ngx_http_rt_admit_init_process(cycle);
     ngx_http_rt_worker_init_process(mcf, cycle);
 
     return NGX_OK;

@@ -76,7 +76,7 @@ ngx_http_rt_pass(ngx_http_request_t *r)
     if ((r->method & NGX_HTTP_GET) && !rlcf->pass->has_command
         && rlcf->subscribe)
     {
-        return ngx_http_rt_subscribe(r);
+        return ngx_http_rt_admit(r);
     }
 
     if ((r->method & NGX_HTTP_POST) && rlcf->pass->has_command) {
@@ -101,7 +101,7 @@ ngx_http_rt_pass_upgrade(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
         return (rc == NGX_DONE) ? ngx_http_rt_ctx(r)->rc : rc;
     }
 
-    return ngx_http_rt_subscribe(r);
+    return ngx_http_rt_admit(r);
 }
 
 
@@ -137,7 +137,7 @@ ngx_http_rt_pass_query(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
     }
 
     if (stream && rlcf->subscribe) {
-        return ngx_http_rt_subscribe(r);
+        return ngx_http_rt_admit(r);
     }
 
     return ngx_http_rt_pass_wait(r, ctx);

@@ -136,6 +136,11 @@ static ngx_http_rt_status_metric_t  ngx_http_rt_status_metrics[] = {
       NGX_HTTP_RT_STATUS_ONE,
       offsetof(ngx_http_rt_zone_status_t, subscriptions_refused) },
 
+    { "realtime_subscribers_delayed_total", "counter",
+      "Subscribers that were admitted in a later turn of the event loop.",
+      NGX_HTTP_RT_STATUS_ONE,
+      offsetof(ngx_http_rt_zone_status_t, subscribers_delayed) },
+
     { "realtime_worker_publications_refused_total", "counter",
       "Publications of daemons that were not taken.",
       NGX_HTTP_RT_STATUS_ONE,
@@ -392,12 +397,14 @@ ngx_http_rt_status_zone(u_char *p, ngx_http_rt_status_t *st)
                        "\"worker_publications_refused\":%uL,"
                        "\"topics_evicted\":%uL,\"keys_evicted\":%uL,"
                        "\"publications_refused\":%uL,"
-                       "\"subscriptions_refused\":%uL}",
+                       "\"subscriptions_refused\":%uL,"
+                       "\"subscribers_delayed\":%uL}",
                        count->ring_bytes, count->ring_used,
                        count->index_free, count->refused,
                        count->topics_evicted, count->keys_evicted,
                        count->publications_refused,
-                       count->subscriptions_refused);
+                       count->subscriptions_refused,
+                       count->subscribers_delayed);
 }
 
 

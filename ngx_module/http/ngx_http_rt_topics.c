@@ -110,7 +110,7 @@ ngx_http_rt_topics_add(ngx_http_request_t *r, ngx_str_t *name,
     unsigned                 wild;
     ngx_uint_t               i;
     const char              *reason;
-    ngx_http_rt_name_t      *t;
+    ngx_http_rt_name_t      *t, topic;
     ngx_http_rt_zone_t      *zone;
     ngx_http_rt_loc_conf_t  *rlcf;
 
@@ -123,10 +123,12 @@ ngx_http_rt_topics_add(ngx_http_request_t *r, ngx_str_t *name,
         return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST, "%s", reason);
     }
 
+    ngx_http_rt_zone_name_set(zone, &topic, name->data, name->len, wild);
+
     t = topics->elts;
 
     for (i = 0; i < topics->nelts; i++) {
-        if (t[i].name.len == name->len
+        if (t[i].hash == topic.hash && t[i].name.len == name->len
             && ngx_memcmp(t[i].name.data, name->data, name->len) == 0)
         {
             return NGX_OK;
@@ -144,7 +146,7 @@ ngx_http_rt_topics_add(ngx_http_request_t *r, ngx_str_t *name,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_rt_zone_name_set(zone, t, name->data, name->len, wild);
+    *t = topic;
 
     return NGX_OK;
 }

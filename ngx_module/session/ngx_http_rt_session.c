@@ -6,22 +6,15 @@
 #include "ngx_http_rt_session.h"
 
 
-/*
- * A session's own pool: each of the session's parts is larger than what it has
- * room for, and so an allocation of its exact size.
- */
-#define NGX_HTTP_RT_SESSION_POOL  160
-
-
 extern ngx_module_t  ngx_http_realtime_module;
 
 
-static ngx_int_t ngx_http_rt_session_alloc(ngx_http_rt_session_t *s,
-    size_t transport, size_t dialect);
 static void ngx_http_rt_session_request(ngx_http_rt_session_t *s);
 static void ngx_http_rt_session_begin(ngx_http_rt_session_t *s);
 static void ngx_http_rt_session_handler(ngx_event_t *ev);
 static void ngx_http_rt_session_finalize(ngx_http_rt_session_t *s);
+static void ngx_http_rt_session_test_reading(ngx_http_request_t *r);
+static void ngx_http_rt_session_left(ngx_http_rt_session_t *s);
 static void ngx_http_rt_session_read_handler(ngx_http_request_t *r);
 static void ngx_http_rt_session_write_handler(ngx_http_request_t *r);
 static void ngx_http_rt_session_timer(ngx_event_t *ev);
@@ -48,111 +41,6 @@ ngx_http_rt_session_init_process(ngx_cycle_t *cycle)
 }
 
 
-ngx_http_rt_session_t *
-ngx_http_rt_session_create(ngx_http_request_t *r, ngx_http_rt_zone_t *zone,
-    const ngx_http_rt_session_conf_t *conf,
-    const ngx_http_rt_transport_t *transport,
-    const ngx_http_rt_dialect_t *dialect, ngx_uint_t topics)
-{
-    size_t                  size, dialect_size;
-    ngx_pool_t             *pool;
-    ngx_pool_cleanup_t     *pcln;
-    ngx_http_cleanup_t     *cln;
-    ngx_http_rt_session_t  *s;
-
-    size = sizeof(ngx_http_rt_session_t) + ngx_http_rt_reader_size(topics);
-    dialect_size = dialect ? dialect->ctx_size : 0;
-
-    pcln = ngx_pool_cleanup_add(r->pool, 0);
-    if (pcln == NULL) {
-        return NULL;
-    }
-
-    pool = r->pool;
-
-    if (conf->detach) {
-        pool = ngx_create_pool(NGX_HTTP_RT_SESSION_POOL, r->connection->log);
-        if (pool == NULL) {
-            return NULL;
-        }
-    }
-
-    s = ngx_pcalloc(pool, size);
-
-    if (s == NULL) {
-        if (pool != r->pool) {
-            ngx_destroy_pool(pool);
-        }
-
-        return NULL;
-    }
-
-    s->pool = pool;
-    s->conf = conf;
-
-    pcln->handler = ngx_http_rt_session_free;
-    pcln->data = s;
-
-    s->request = r;
-    s->core_conf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    s->transport = transport;
-    s->dialect = dialect;
-    s->last_part = &s->parts;
-
-    s->sink.ops = &ngx_http_rt_session_sink;
-    s->sink.hub = zone->hub;
-    s->sink.connection = r->connection;
-    s->sink.batch_size = NGX_HTTP_RT_BATCH_SIZE;
-    s->sink.transport = transport->id;
-    s->sink.gathers = (dialect && dialect->multiplex);
-
-    ngx_http_rt_sink_init(&s->sink);
-
-    s->timer.handler = ngx_http_rt_session_timer;
-    s->timer.data = s;
-    s->timer.log = r->connection->log;
-
-    if (ngx_http_rt_session_alloc(s, transport->ctx_size, dialect_size)
-        != NGX_OK
-        || (s->sink.gathers && ngx_http_rt_session_topics_init(s) != NGX_OK))
-    {
-        return NULL;
-    }
-
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    cln->handler = ngx_http_rt_session_leave;
-    cln->data = s;
-
-    return s;
-}
-
-
-static ngx_int_t
-ngx_http_rt_session_alloc(ngx_http_rt_session_t *s, size_t transport,
-    size_t dialect)
-{
-    if (transport) {
-        s->ctx = ngx_pcalloc(s->pool, transport);
-        if (s->ctx == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (dialect) {
-        s->dialect_ctx = ngx_pcalloc(s->pool, dialect);
-        if (s->dialect_ctx == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
 /*
  * The session has its request from here on, and opens as soon as its reader
  * knows where it begins, which nearly always is now.
@@ -164,6 +52,10 @@ ngx_http_rt_session_open(ngx_http_rt_session_t *s)
     ngx_int_t  rc;
 
     ngx_http_rt_session_request(s);
+
+    s->timer.handler = ngx_http_rt_session_timer;
+    s->timer.data = s;
+    s->timer.log = s->sink.connection->log;
 
     ngx_queue_insert_tail(&ngx_http_rt_sessions, &s->queue);
     s->known = 1;
@@ -211,7 +103,7 @@ ngx_http_rt_session_request(ngx_http_rt_session_t *s)
     r->main->count++;
     r->read_event_handler = s->transport->read
                                 ? ngx_http_rt_session_read_handler
-                                : ngx_http_test_reading;
+                                : ngx_http_rt_session_test_reading;
     r->write_event_handler = ngx_http_rt_session_write_handler;
 
     r->limit_rate = 0;
@@ -431,6 +323,11 @@ ngx_http_rt_session_handler(ngx_event_t *ev)
             continue;
         }
 
+        if (s->left && s->request) {
+            ngx_http_rt_session_left(s);
+            continue;
+        }
+
         if (s->topics) {
             ngx_http_rt_session_topics_settle(s);
         }
@@ -465,6 +362,41 @@ ngx_http_rt_session_finalize(ngx_http_rt_session_t *s)
     ngx_http_set_log_request(c->log, r);
 
     ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * Of a client that has nothing to say.  Hundreds may leave in one turn, so the
+ * end of a connection waits for the sessions' event.
+ */
+
+static void
+ngx_http_rt_session_test_reading(ngx_http_request_t *r)
+{
+    ngx_http_rt_report_t  *report;
+
+    report = ngx_http_get_module_ctx(r, ngx_http_realtime_module);
+
+    if (report->session && r->connection->read->pending_eof) {
+        report->session->left = 1;
+        ngx_http_rt_session_list(report->session);
+        return;
+    }
+
+    ngx_http_test_reading(r);
+}
+
+
+static void
+ngx_http_rt_session_left(ngx_http_rt_session_t *s)
+{
+    ngx_connection_t  *c;
+
+    c = s->sink.connection;
+
+    ngx_http_set_log_request(c->log, s->request);
+    ngx_http_test_reading(s->request);
     ngx_http_run_posted_requests(c);
 }
 

@@ -221,6 +221,7 @@ struct ngx_http_rt_session_s {
     unsigned                       known:1;    /* among all sessions */
     unsigned                       counted:1;  /* in the zone's slot */
     unsigned                       listed:1;   /* by "next" */
+    unsigned                       left:1;     /* its client has closed */
     unsigned                       opened:1;
     unsigned                       attached:1; /* needs its request */
     unsigned                       inflates:1; /* messages may be compressed */

@@ -12,7 +12,7 @@
 
 
 /* changes with every change of what lies in the zone */
-#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740004
+#define NGX_HTTP_RT_ZONE_LAYOUT    0x72740005
 
 #define NGX_HTTP_RT_ZONE_MIN       (1024 * 1024)
 #define NGX_HTTP_RT_ZONE_MAX       ((off_t) 16 * 1024 * 1024 * 1024)

@@ -168,6 +168,8 @@ typedef struct {
     uint64_t                       keys_evicted;
     uint64_t                       publications_refused;
     uint64_t                       subscriptions_refused;
+
+    uint64_t                       subscribers_delayed;
 } ngx_http_rt_zone_status_t;
 
 
@@ -279,6 +281,9 @@ ngx_int_t ngx_http_rt_zone_enter(ngx_http_rt_zone_t *zone,
     ngx_http_rt_at_t *at);
 void ngx_http_rt_zone_leave(ngx_http_rt_zone_t *zone,
     const ngx_http_rt_name_t *topics, ngx_uint_t n);
+
+/* counts a subscriber that waits for a later turn of the event loop */
+void ngx_http_rt_zone_delayed(ngx_http_rt_zone_t *zone);
 
 /* topics in cells from *from on, 1 at first, with a seq behind the cursor; */
 /* returns how many; *from becomes the cell to go on with, 0 at the end */

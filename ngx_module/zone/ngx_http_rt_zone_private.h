@@ -21,6 +21,7 @@ struct ngx_http_rt_zone_sh_s {
     int                            bells[NGX_HTTP_RT_SLOTS];
     ngx_atomic_t                   publications_refused;
     ngx_atomic_t                   subscriptions_refused;
+    ngx_atomic_t                   subscribers_delayed;
     ngx_http_rt_store_t            store;
     ngx_http_rt_slot_t             slots[NGX_HTTP_RT_SLOTS];
 };

@@ -226,6 +226,13 @@ ngx_http_rt_zone_enter_one(ngx_http_rt_zone_t *zone,
 
 
 void
+ngx_http_rt_zone_delayed(ngx_http_rt_zone_t *zone)
+{
+    (void) ngx_atomic_fetch_add(&zone->sh->subscribers_delayed, 1);
+}
+
+
+void
 ngx_http_rt_zone_leave(ngx_http_rt_zone_t *zone,
     const ngx_http_rt_name_t *topics, ngx_uint_t n)
 {
@@ -427,6 +434,7 @@ ngx_http_rt_zone_status(ngx_http_rt_zone_t *zone,
     st->keys_evicted = store->index.keys_evicted;
     st->publications_refused = zone->sh->publications_refused;
     st->subscriptions_refused = zone->sh->subscriptions_refused;
+    st->subscribers_delayed = zone->sh->subscribers_delayed;
 
     ngx_http_rt_zone_unlock(zone);
 

@@ -5,6 +5,7 @@
  *     patterns    60 subscribers with 256 patterns each that share a head
  *     nothing     GETs with 256 patterns that match nothing, "earliest"
  *     conflated   1,000 conflated readers of one topic
+ *     plain       2,000 clients of a "return 200": what nginx itself costs
  *     same        2,000 readers come back, all with the same old id
  *     scattered   2,000 readers come back, each with another id
  *     scan        100 readers of a pattern come back with the same old id
@@ -62,6 +63,7 @@ static void beside_conflated(void);
 static double beside_deliver(const char *path, const char *headers);
 static void beside_wave_prepare(void);
 static void beside_wave(const char *path, unsigned n);
+static void beside_plain(void);
 static void beside_same(void);
 static void beside_scattered(void);
 static void beside_scan(void);
@@ -439,6 +441,13 @@ beside_wave(const char *path, unsigned n)
 
 
 static void
+beside_plain(void)
+{
+    beside_wave("/plain", BESIDE_MANY);
+}
+
+
+static void
 beside_same(void)
 {
     unsigned  i;
@@ -558,6 +567,7 @@ beside_load_find(const char *name)
         { "patterns",  beside_patterns_prepare,  beside_patterns, 0 },
         { "nothing",   beside_fill,              beside_nothing, 0 },
         { "conflated", beside_conflated_prepare, beside_conflated, 0 },
+        { "plain",     beside_wave_prepare,      beside_plain, 0 },
         { "same",      beside_wave_prepare,      beside_same, 0 },
         { "scattered", beside_wave_prepare,      beside_scattered, 0 },
         { "scan",      beside_wave_prepare,      beside_scan, 0 },

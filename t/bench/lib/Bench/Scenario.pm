@@ -50,6 +50,8 @@ my %beside = (
     conflated => ['1,000 readers of one topic, plain and conflated',
                   qw(sse_cpu_us conflated_sse_cpu_us deflated_cpu_us
                      conflated_deflated_cpu_us)],
+    plain     => ['2,000 clients of a plain `return 200`, for comparison',
+                  qw(wave_ms wave_mb)],
     same      => ['2,000 readers resume, all with one old id',
                   qw(wave_ms wave_mb)],
     scattered => ['2,000 readers resume, each with another old id',
@@ -66,6 +68,7 @@ my %beside = (
 
 my $beside = <<'EOC';
         location = /nothing        { return 204; }
+        location = /plain          { return 200 hello; }
         location = /publish/probe  { realtime_publish probe; }
         location = /probe/it       { realtime_subscribe probe; }
         location = /status         { realtime_status; }
