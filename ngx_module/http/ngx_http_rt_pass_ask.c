@@ -7,14 +7,15 @@
 
 #include "ngx_http_rt_pass.h"
 #include "ngx_http_rt_key.h"
+#include "ngx_http_rt_rule.h"
 
 
 static ngx_int_t ngx_http_rt_pass_strings(ngx_http_request_t *r,
     ngx_http_rt_ask_t *ask, const char **wrong);
 static const char *ngx_http_rt_pass_expect(ngx_http_request_t *r,
     ngx_http_rt_ask_t *ask);
-static ngx_int_t ngx_http_rt_pass_check(ngx_http_rt_ask_t *ask,
-    const char **wrong);
+static ngx_int_t ngx_http_rt_pass_check(ngx_http_rt_pass_conf_t *pass,
+    ngx_http_rt_ask_t *ask, const char **wrong);
 
 
 /* engine, entity, command, user, and the daemon that has them */
@@ -81,14 +82,18 @@ ngx_http_rt_pass_strings(ngx_http_request_t *r, ngx_http_rt_ask_t *ask,
         return NGX_ERROR;
     }
 
-    return ngx_http_rt_pass_check(ask, wrong);
+    return ngx_http_rt_pass_check(pass, ask, wrong);
 }
 
 
-/* the wire's limits: beyond them the daemon would close the link */
+/*
+ * The wire's limits, beyond which the daemon would close the link; and what is
+ * no text would be journalled, but not be published or shown.
+ */
 
 static ngx_int_t
-ngx_http_rt_pass_check(ngx_http_rt_ask_t *ask, const char **wrong)
+ngx_http_rt_pass_check(ngx_http_rt_pass_conf_t *pass, ngx_http_rt_ask_t *ask,
+    const char **wrong)
 {
     if (ask->engine.len == 0 || ask->engine.len > RT_WIRE_ENGINE_MAX) {
         *wrong = "engine must have 1 to 32 bytes";
@@ -100,13 +105,25 @@ ngx_http_rt_pass_check(ngx_http_rt_ask_t *ask, const char **wrong)
         return NGX_DECLINED;
     }
 
-    if (ask->name.len > RT_WIRE_NAME_MAX) {
+    if (ask->name.len > RT_WIRE_NAME_MAX
+        || (pass->has_command && ask->name.len == 0))
+    {
         *wrong = "command must have 1 to 64 bytes";
         return NGX_DECLINED;
     }
 
     if (ask->user.len > RT_WIRE_USER_MAX) {
         *wrong = "user must have at most 255 bytes";
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_http_rt_rule_plain(ask->engine.data, ask->engine.len)
+        || !ngx_http_rt_rule_plain(ask->entity.data, ask->entity.len)
+        || !ngx_http_rt_rule_plain(ask->name.data, ask->name.len)
+        || !ngx_http_rt_rule_plain(ask->user.data, ask->user.len))
+    {
+        *wrong = "engine, entity, command and user must be UTF-8 without "
+                 "control characters";
         return NGX_DECLINED;
     }
 

@@ -19,7 +19,6 @@ static const char *ngx_http_rt_rule_segments(const u_char *p,
 static int ngx_http_rt_rule_is_control(const u_char *p);
 static size_t ngx_http_rt_rule_star(const u_char *start, const u_char *p,
     const u_char *last);
-static int ngx_http_rt_rule_plain(const u_char *p, size_t len);
 static int ngx_http_rt_rule_ends(const char *p, size_t len, const char *end);
 
 
@@ -180,9 +179,7 @@ ngx_http_rt_rule_type(const u_char *p, size_t len)
 }
 
 
-/* UTF-8 without control characters */
-
-static int
+int
 ngx_http_rt_rule_plain(const u_char *p, size_t len)
 {
     size_t  i;

@@ -32,6 +32,9 @@ const char *ngx_http_rt_rule_pattern(const u_char *p, size_t len,
 const char *ngx_http_rt_rule_event(const u_char *p, size_t len);
 const char *ngx_http_rt_rule_type(const u_char *p, size_t len);
 
+/* 1: UTF-8 without control characters (C0, DEL, C1) */
+int ngx_http_rt_rule_plain(const u_char *p, size_t len);
+
 /* 1: messages of this media type are text, 0: they are binary */
 int ngx_http_rt_rule_is_text(const u_char *type, size_t len);
 
