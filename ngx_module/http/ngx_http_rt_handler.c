@@ -7,6 +7,7 @@
 #include "ngx_http_rt_pass.h"
 
 
+static ngx_int_t ngx_http_rt_handler_origin(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_handler_refuse(ngx_http_request_t *r,
     const char *allow);
 
@@ -26,6 +27,10 @@ ngx_http_rt_handler(ngx_http_request_t *r)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_rt_origin_check(r) != NGX_OK) {
+        return ngx_http_rt_handler_origin(r);
     }
 
     if (rlcf->pass) {
@@ -49,6 +54,27 @@ ngx_http_rt_handler(ngx_http_request_t *r)
     }
 
     return ngx_http_rt_handler_refuse(r, "GET, HEAD, POST, PUT, DELETE");
+}
+
+
+static ngx_int_t
+ngx_http_rt_handler_origin(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return rlcf->pass
+           ? ngx_http_rt_pass_error(r, NGX_HTTP_FORBIDDEN, "origin",
+                              "realtime_origin does not allow this Origin")
+           : ngx_http_rt_answer_error(r, NGX_HTTP_FORBIDDEN,
+                              "realtime_origin does not allow this Origin");
 }
 
 

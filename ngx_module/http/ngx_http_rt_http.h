@@ -7,8 +7,8 @@
  *     module, conf_*      directives, configuration, process start and end
  *     handler             which way a request goes
  *     publish*, key       POST, PUT, GET and DELETE of realtime_publish
- *     subscribe, topics,  admission of subscribers
- *     origin
+ *     subscribe, topics   admission of subscribers
+ *     origin              which pages may ask, and CORS
  *     pass*               realtime_pass: commands and queries
  *     status*             realtime_status
  *     body, answer,       parts of requests and answers
@@ -116,8 +116,11 @@ ngx_int_t ngx_http_rt_topics_from(ngx_http_request_t *r,
     ngx_http_rt_from_t *from);
 
 
-/* ngx_http_rt_origin.c; NGX_DONE: it has been refused */
+/* ngx_http_rt_origin.c */
 
+ngx_int_t ngx_http_rt_origin_init(ngx_conf_t *cf);
+
+/* NGX_OK, NGX_DECLINED: the page that asks may not */
 ngx_int_t ngx_http_rt_origin_check(ngx_http_request_t *r);
 
 

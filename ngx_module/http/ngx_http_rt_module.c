@@ -9,6 +9,7 @@
 #include "ngx_http_rt_pass.h"
 
 
+static ngx_int_t ngx_http_rt_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_rt_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_rt_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_rt_create_loc_conf(ngx_conf_t *cf);
@@ -224,7 +225,7 @@ static ngx_command_t  ngx_http_rt_commands[] = {
 
 static ngx_http_module_t  ngx_http_rt_module_ctx = {
     ngx_http_rt_variables_add,             /* preconfiguration */
-    ngx_http_rt_answer_init,               /* postconfiguration */
+    ngx_http_rt_postconfiguration,         /* postconfiguration */
 
     ngx_http_rt_create_main_conf,          /* create main configuration */
     ngx_http_rt_init_main_conf,            /* init main configuration */
@@ -251,6 +252,17 @@ ngx_module_t  ngx_http_realtime_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_int_t
+ngx_http_rt_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_rt_origin_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_rt_answer_init(cf);
+}
 
 
 static void *

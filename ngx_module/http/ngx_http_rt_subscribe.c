@@ -207,7 +207,7 @@ ngx_http_rt_subscribe_transport(ngx_http_request_t *r, ngx_uint_t *transport)
             return ngx_http_rt_refuse(r, rc, "%s", reason);
         }
 
-        return ngx_http_rt_origin_check(r);
+        return NGX_OK;
     }
 
     for (i = 0; i < rlcf->transports->nelts; i++) {
