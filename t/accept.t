@@ -11,19 +11,19 @@ use RT;
 my $rt = RT->new(server => <<'EOF_S');
     location ~ ^/poll-first/(.+)$ {
         realtime_transports poll sse;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/ws-only/(.+)$ {
         realtime_transports websocket;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/no-ws/(.+)$ {
         realtime_transports sse poll stream;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location /inherited/ {
         realtime_transports stream;
-        location ~ ^/inherited/(.+)$ { realtime_subscribe $1; }
+        location ~ ^/inherited/(.+)$ { realtime_subscribe $1 patterns; }
     }
 EOF_S
 

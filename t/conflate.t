@@ -13,17 +13,17 @@ RT->need('realtime_conflate');
 my $rt = RT->new(workers => 2, server => <<'EOF_S');
     location ~ ^/conflated/(.+)$ {
         realtime_conflate 300ms;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/debounced/(.+)$ {
         realtime_debounce 500ms;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location /outer/ {
         realtime_conflate 1h;
         location ~ ^/outer/(.+)$ {
             realtime_conflate off;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
     }
 EOF_S

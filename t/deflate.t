@@ -15,13 +15,13 @@ RT->need('realtime_deflate');
 my $rt = RT->new(workers => 2, server => <<'EOF_S');
     location ~ ^/off/(.+)$ {
         realtime_deflate off;
-        realtime_publish   $1;
-        realtime_subscribe $1;
+        realtime_publish   $1 websocket;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/all/(.+)$ {
         realtime_deflate on level=9 min=0;
-        realtime_publish   $1;
-        realtime_subscribe $1;
+        realtime_publish   $1 websocket;
+        realtime_subscribe $1 patterns;
     }
 EOF_S
 

@@ -22,29 +22,29 @@ EOF_H
     location = /stub { stub_status; }
     location ~ ^/slow/(.+)$ {
         realtime_detach on;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
         send_timeout 1s;
         reset_timedout_connection on;
     }
     location ~ ^/linger/(.+)$ {
         realtime_detach on;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
         lingering_timeout 1h;
     }
     location ~ ^/leave/(.+)$ {
         realtime_detach on;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
         lingering_close off;
     }
-    location ~ ^/off/(.+)$ { realtime_subscribe $1; }
+    location ~ ^/off/(.+)$ { realtime_subscribe $1 patterns; }
     location ~ ^/on/(.+)$ {
         access_log access.log t;
         limit_conn conns 1;
         auth_request /auth;
         realtime_detach on;
         realtime_keepalive 1s;
-        realtime_publish $1;
-        realtime_subscribe $1;
+        realtime_publish $1 websocket;
+        realtime_subscribe $1 patterns;
     }
 EOF_S
 

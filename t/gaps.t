@@ -13,20 +13,20 @@ my @transports = qw(sse websocket poll stream);
 my $rt = RT->new(workers => 2, zone => 'main 1m', server => <<'EOF_S');
     location ~ ^/three/(.+)$ {
         realtime_history count=3;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/latest/(.+)$ {
         realtime_history count=3;
         realtime_slow latest;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/aged/(.+)$ {
         realtime_history count=100 age=1s;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/all/(.+)$ {
         realtime_history count=100000 age=1d;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
 EOF_S
 

@@ -22,7 +22,7 @@ EOF_H
                      server => <<'EOF_S');
         location ~ ^/one/(.+)$ {
             realtime_subscriber_limit 1;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOF_S
     my @s = map { $rt->sse($_) } @uris;

@@ -12,7 +12,7 @@ for my $workers (1, 2) {
     my $rt = RT->new(workers => $workers, server => <<'EOF_S');
         location ~ ^/two/(.+)$ {
             realtime_subscriber_limit 2;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOF_S
     my @pids = $rt->wait_workers;
@@ -75,7 +75,7 @@ EOF_S
         location /several {
             realtime_subscriber_limit 1;
             realtime_start oldest;
-            realtime_subscribe $arg_t;
+            realtime_subscribe $arg_t patterns;
             limit_rate 100;
         }
 EOF_S
@@ -108,7 +108,7 @@ my $rt = RT->new(zone => 'main 1m', http => <<'EOF_H', server => <<'EOF_S');
 EOF_H
     location ~ ^/all/(.+)$ {
         realtime_history count=1000000;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
 EOF_S
 my $c = $rt->conn;

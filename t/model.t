@@ -30,19 +30,19 @@ my $server = <<'EOF_S';
     location = /batch { realtime_publish m/**; }
     location ~ ^/latest/(.+)$ {
         realtime_slow latest;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/close/(.+)$ {
         realtime_slow close;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/three/(.+)$ {
         realtime_history count=3;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/conflated/(.+)$ {
         realtime_conflate 50ms;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
 EOF_S
 

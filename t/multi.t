@@ -13,7 +13,7 @@ for my $workers (1, 2, 4) {
     my $rt = RT->new(workers => $workers, server => <<'EOF_S');
         location ~ ^/all/(.+)$ {
             realtime_history count=10000;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOF_S
     my @pids = $rt->wait_workers;

@@ -12,7 +12,7 @@ for my $workers (1, 2) {
     my $rt = RT->new(workers => $workers, server => <<'EOF_S');
         location ~ ^/short/(.+)$ {
             realtime_poll_timeout 700ms;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOF_S
     my $name = "$workers processes";

@@ -77,15 +77,15 @@ sub memory ($rt) {
                        http => 'send_timeout 600s;', server => <<'EOF_S');
         location ~ ^/latest/(.+)$ {
             realtime_slow latest;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location ~ ^/close/(.+)$ {
             realtime_slow close;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location ~ ^/dead/(.+)$ {
             send_timeout 1s;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOF_S
     my @normal = map { $rt->client($transports[$_ % 3], '/sub/busy') } 0 .. 5;
@@ -499,17 +499,17 @@ EOF_H
         }
         location ~ ^/conn/(.+)$ {
             limit_conn conns 2;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location ~ ^/req/(.+)$ {
             limit_req zone=reqs burst=1 nodelay;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location ~ ^/any/(.+)$ {
             satisfy any;
             deny all;
             auth_request /auth;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOF_S
     for my $t (@transports) {

@@ -12,12 +12,12 @@ RT->need('realtime_message_rate');
 my $rt = RT->new(workers => 2, server => <<'EOF_S');
     location ~ ^/rate/(.+)$ {
         realtime_message_rate 1/s burst=5;
-        realtime_publish   $1;
+        realtime_publish   $1 websocket;
         realtime_subscribe $1;
     }
     location ~ ^/fast/(.+)$ {
         realtime_message_rate 1000/s burst=1000;
-        realtime_publish   $1;
+        realtime_publish   $1 websocket;
         realtime_subscribe $1;
     }
 EOF_S

@@ -16,15 +16,15 @@ for my $workers (1, 2) {
                      listen => 'sndbuf=16k', server => <<'EOF_S');
         location ~ ^/latest/(.+)$ {
             realtime_slow latest;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location ~ ^/close/(.+)$ {
             realtime_slow close;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location ~ ^/oldest/(.+)$ {
             realtime_start oldest;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
 EOF_S
     my %c;

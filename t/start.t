@@ -9,23 +9,27 @@ use RT;
 
 
 my $rt = RT->new(workers => 2, server => <<'EOF_S');
-    location ~ ^/newest/(.+)$ { realtime_start newest; realtime_subscribe $1; }
-    location ~ ^/oldest/(.+)$ { realtime_start oldest; realtime_subscribe $1; }
-    location ~ ^/three/(.+)$  { realtime_start 3;      realtime_subscribe $1; }
-    location ~ ^/many/(.+)$   { realtime_start 1000;   realtime_subscribe $1; }
+    location ~ ^/newest/(.+)$ { realtime_start newest;
+                             realtime_subscribe $1 patterns; }
+    location ~ ^/oldest/(.+)$ { realtime_start oldest;
+                             realtime_subscribe $1 patterns; }
+    location ~ ^/three/(.+)$  { realtime_start 3;
+                             realtime_subscribe $1 patterns; }
+    location ~ ^/many/(.+)$   { realtime_start 1000;
+                             realtime_subscribe $1 patterns; }
     location ~ ^/short/(.+)$  {
         realtime_start oldest;
         realtime_history count=4;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location ~ ^/none/(.+)$ {
         realtime_start oldest;
         realtime_history off;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location /outer/ {
         realtime_start 2;
-        location ~ ^/outer/(.+)$ { realtime_subscribe $1; }
+        location ~ ^/outer/(.+)$ { realtime_subscribe $1 patterns; }
     }
 EOF_S
 

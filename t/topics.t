@@ -9,9 +9,10 @@ use RT;
 
 
 my $rt = RT->new(server => <<'EOF_S', http => <<'EOF_H');
-    location = /raw     { realtime_subscribe $arg_t; }
-    location = /encoded { realtime_subscribe $arg_t encoded; }
-    location = /several { realtime_subscribe one $arg_t three/four,five; }
+    location = /raw     { realtime_subscribe $arg_t patterns; }
+    location = /encoded { realtime_subscribe $arg_t patterns encoded; }
+    location = /several { realtime_subscribe one $arg_t three/four,five
+                                           patterns; }
     location = /pub     { realtime_publish $arg_t; }
 EOF_S
     large_client_header_buffers 4 128k;

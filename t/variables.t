@@ -18,7 +18,7 @@ EOF_H
     access_log access.log rt;
     location ~ ^/three/(.+)$ {
         realtime_history count=3;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
     location = /several { realtime_subscribe a b; }
     location = /plain { return 204; }

@@ -12,16 +12,16 @@ for my $workers (1, 2) {
     my $rt = RT->new(workers => $workers, server => <<'EOF_S');
         location ~ ^/small/(.+)$ {
             realtime_message_max_size 100;
-            realtime_publish   $1;
+            realtime_publish   $1 websocket;
             realtime_subscribe $1;
         }
         location ~ ^/enveloped/(.+)$ {
             realtime_envelope on;
-            realtime_publish   $1;
+            realtime_publish   $1 websocket;
             realtime_subscribe $1;
         }
         location = /other {
-            realtime_publish   there;
+            realtime_publish   there websocket;
             realtime_subscribe here;
         }
 EOF_S

@@ -5,11 +5,11 @@
 
 #include "ngx_http_rt_conf.h"
 #include "ngx_http_rt_pass.h"
-#include "ngx_http_rt_rule.h"
 
 
-static char *ngx_http_rt_complex(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv);
+static char *ngx_http_rt_publish_parameter(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_rt_loc_conf_t *rlcf);
+static ngx_uint_t ngx_http_rt_subscribe_flag(ngx_str_t *value);
 static char *ngx_http_rt_own(ngx_conf_t *cf, ngx_http_handler_pt handler);
 
 
@@ -18,7 +18,9 @@ ngx_http_rt_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_rt_loc_conf_t *rlcf = conf;
 
-    ngx_str_t  *value, name;
+    char        *rv;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
 
     if (rlcf->publish) {
         return "is duplicate";
@@ -26,37 +28,55 @@ ngx_http_rt_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    rlcf->publish = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (rlcf->publish == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_rt_complex(cf, &value[1], rlcf->publish) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
-    }
-
     if (ngx_strlchr(value[1].data, value[1].data + value[1].len, ',')) {
         return "takes one topic, without a comma";
     }
 
-    if (cf->args->nelts == 3) {
+    rlcf->publish = ngx_array_create(cf->pool, 1,
+                                     sizeof(ngx_http_rt_template_t));
+    if (rlcf->publish == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
-        if (ngx_strncmp(value[2].data, "zone=", 5) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\"", &value[2]);
-            return NGX_CONF_ERROR;
-        }
+    rv = ngx_http_rt_template_compile(cf, &value[1], rlcf->publish, 0);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
 
-        name.data = value[2].data + 5;
-        name.len = value[2].len - 5;
-
-        rlcf->publish_zone = ngx_http_rt_zone_named(cf, &name);
-        if (rlcf->publish_zone == NULL) {
-            return NGX_CONF_ERROR;
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_rt_publish_parameter(cf, &value[i], rlcf);
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
     }
 
     return ngx_http_rt_own(cf, ngx_http_rt_handler);
+}
+
+
+static char *
+ngx_http_rt_publish_parameter(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_rt_loc_conf_t *rlcf)
+{
+    ngx_str_t  name;
+
+    if (ngx_strcmp(value->data, "websocket") == 0) {
+        rlcf->publish_websocket = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "zone=", 5) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
+                           value);
+        return NGX_CONF_ERROR;
+    }
+
+    name.data = value->data + 5;
+    name.len = value->len - 5;
+
+    rlcf->publish_zone = ngx_http_rt_zone_named(cf, &name);
+
+    return rlcf->publish_zone ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -66,9 +86,9 @@ ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_rt_loc_conf_t *rlcf = conf;
 
-    ngx_str_t                 *value, name;
-    ngx_uint_t                 i;
-    ngx_http_complex_value_t  *cv;
+    char        *rv;
+    ngx_str_t   *value, name;
+    ngx_uint_t   i, flags;
 
     if (rlcf->subscribe) {
         return "is duplicate";
@@ -77,9 +97,17 @@ ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     value = cf->args->elts;
 
     rlcf->subscribe = ngx_array_create(cf->pool, 2,
-                                       sizeof(ngx_http_complex_value_t));
+                                       sizeof(ngx_http_rt_template_t));
     if (rlcf->subscribe == NULL) {
         return NGX_CONF_ERROR;
+    }
+
+    /* the words count for all topics, before and behind them */
+
+    flags = 0;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        flags |= ngx_http_rt_subscribe_flag(&value[i]);
     }
 
     for (i = 1; i < cf->args->nelts; i++) {
@@ -96,18 +124,14 @@ ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             continue;
         }
 
-        if (ngx_strcmp(value[i].data, "encoded") == 0 && i > 1) {
-            rlcf->subscribe_encoded = 1;
+        if (i > 1 && ngx_http_rt_subscribe_flag(&value[i])) {
             continue;
         }
 
-        cv = ngx_array_push(rlcf->subscribe);
-        if (cv == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_rt_complex(cf, &value[i], cv) != NGX_CONF_OK) {
-            return NGX_CONF_ERROR;
+        rv = ngx_http_rt_template_compile(cf, &value[i], rlcf->subscribe,
+                                          flags);
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
     }
 
@@ -116,6 +140,23 @@ ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return ngx_http_rt_own(cf, ngx_http_rt_handler);
+}
+
+
+/* 0: it is a topic */
+
+static ngx_uint_t
+ngx_http_rt_subscribe_flag(ngx_str_t *value)
+{
+    if (ngx_strcmp(value->data, "patterns") == 0) {
+        return NGX_HTTP_RT_TEMPLATE_PATTERNS;
+    }
+
+    if (ngx_strcmp(value->data, "encoded") == 0) {
+        return NGX_HTTP_RT_TEMPLATE_ENCODED;
+    }
+
+    return 0;
 }
 
 
@@ -162,43 +203,6 @@ char *
 ngx_http_rt_status_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_rt_own(cf, ngx_http_rt_status);
-}
-
-
-static char *
-ngx_http_rt_complex(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv)
-{
-    unsigned                           wild;
-    const char                        *reason;
-    ngx_http_compile_complex_value_t   ccv;
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = cv;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    /* what cannot vary can be judged now; lists are left to the request */
-
-    if (cv->lengths == NULL && ngx_strlchr(value->data,
-                                           value->data + value->len, ',')
-                               == NULL)
-    {
-        reason = ngx_http_rt_rule_pattern(value->data, value->len, &wild);
-
-        if (reason) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid topic \"%V\": "
-                               "%s", value, reason);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
 }
 
 

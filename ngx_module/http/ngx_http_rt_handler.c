@@ -47,9 +47,17 @@ ngx_http_rt_handler(ngx_http_request_t *r)
         return ngx_http_rt_handler_refuse(r, "GET, HEAD");
     }
 
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT
-                     |NGX_HTTP_DELETE))
-    {
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST|NGX_HTTP_PUT)) {
+        return ngx_http_rt_publish(r);
+    }
+
+    /* who may speak in a room may not make it forget what others said */
+
+    if (rlcf->subscribe || rlcf->dialect) {
+        return ngx_http_rt_handler_refuse(r, "GET, HEAD, POST, PUT");
+    }
+
+    if (r->method & NGX_HTTP_DELETE) {
         return ngx_http_rt_publish(r);
     }
 

@@ -8,6 +8,7 @@
  *     handler             which way a request goes
  *     publish*, key       POST, PUT, GET and DELETE of realtime_publish
  *     subscribe, topics   admission of subscribers
+ *     template            topics as directives write them
  *     origin              which pages may ask, and CORS
  *     pass*               realtime_pass: commands and queries
  *     status*             realtime_status
@@ -38,15 +39,30 @@
 typedef struct ngx_http_rt_pass_conf_s  ngx_http_rt_pass_conf_t;
 
 
-typedef struct {
-    ngx_http_complex_value_t      *publish;
-    ngx_shm_zone_t                *publish_zone;
+/* a topic of a directive, ngx_http_rt_template.c */
 
-    ngx_array_t                   *subscribe;   /* of complex values */
+#define NGX_HTTP_RT_TEMPLATE_PATTERNS  1    /* values may be such, and lists */
+#define NGX_HTTP_RT_TEMPLATE_ENCODED   2    /* values are decoded */
+
+
+typedef struct {
+    ngx_array_t                    parts;
+    ngx_uint_t                     flags;
+    unsigned                       variables:1;
+} ngx_http_rt_template_t;
+
+
+typedef struct {
+    ngx_array_t                   *publish;     /* of one template */
+    ngx_shm_zone_t                *publish_zone;
+    ngx_uint_t                     publish_websocket;
+
+    ngx_array_t                   *subscribe;   /* of templates */
     ngx_shm_zone_t                *subscribe_zone;
-    ngx_uint_t                     subscribe_encoded;
 
     ngx_http_rt_pass_conf_t       *pass;
+    ngx_uint_t                     post_fenced; /* limit_except lets only */
+                                                /* GET go its way */
     const ngx_http_rt_dialect_t   *dialect;     /* realtime_protocol */
 
     ngx_array_t                   *transports;  /* ngx_uint_t */
@@ -107,6 +123,30 @@ ngx_int_t ngx_http_rt_admit(ngx_http_request_t *r);
 /* ngx_http_rt_subscribe.c */
 
 ngx_int_t ngx_http_rt_subscribe(ngx_http_request_t *r);
+
+
+/* ngx_http_rt_template.c */
+
+/* appends the topics of a parameter to an array of templates */
+char *ngx_http_rt_template_compile(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_array_t *templates, ngx_uint_t flags);
+
+/* NGX_OK, or what ends the others and is returned */
+typedef ngx_int_t (*ngx_http_rt_template_pt)(ngx_http_request_t *r,
+    ngx_str_t *topic, void *data);
+
+/*
+ * Calls add() for each topic, which no rule has been asked about yet; NGX_OK,
+ * NGX_ERROR, NGX_DECLINED: *reason is what is wrong, or what add() returned.
+ */
+ngx_int_t ngx_http_rt_template_topics(ngx_http_request_t *r,
+    ngx_http_rt_template_t *t, ngx_http_rt_template_pt add, void *data,
+    const char **reason);
+
+/* the one of a template without "patterns", or its pattern: *wild is 1 */
+ngx_int_t ngx_http_rt_template_topic(ngx_http_request_t *r,
+    ngx_http_rt_template_t *t, ngx_str_t *topic, unsigned *wild,
+    const char **reason);
 
 
 /* ngx_http_rt_topics.c; NGX_DONE: it has been refused */

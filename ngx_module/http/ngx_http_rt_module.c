@@ -66,7 +66,7 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       NULL },
 
     { ngx_string("realtime_publish"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_rt_publish_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -432,6 +432,14 @@ ngx_http_rt_merge_location(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *prev,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    if (!clcf->noname) {
+        conf->post_fenced = (clcf->limit_except & NGX_HTTP_POST)
+                            && !(clcf->limit_except & NGX_HTTP_GET);
+
+    } else if (!clcf->lmt_excpt) {
+        conf->post_fenced = prev->post_fenced;
+    }
+
     if (clcf->noname && conf->publish == NULL && conf->subscribe == NULL
         && conf->pass == NULL)
     {
@@ -439,9 +447,9 @@ ngx_http_rt_merge_location(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *prev,
         conf->dialect = prev->dialect;
         conf->publish = prev->publish;
         conf->publish_zone = prev->publish_zone;
+        conf->publish_websocket = prev->publish_websocket;
         conf->subscribe = prev->subscribe;
         conf->subscribe_zone = prev->subscribe_zone;
-        conf->subscribe_encoded = prev->subscribe_encoded;
     }
 
     if (clcf->lmt_excpt && clcf->handler == NULL

@@ -15,6 +15,7 @@
 #include "ngx_http_rt_json.h"
 #include "ngx_http_rt_operation.h"
 #include "ngx_http_rt_pass.h"
+#include "ngx_http_rt_rule.h"
 
 
 /* commands of one client that wait for their answers */
@@ -27,6 +28,7 @@ typedef struct {
     ngx_http_rt_ask_t          ask;         /* who and whom */
     ngx_queue_t                calls;
     ngx_uint_t                 ncalls;
+    unsigned                   fenced:1;    /* POST is, so commands are */
 } ngx_http_rt_pass_ws_t;
 
 
@@ -41,6 +43,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_rt_pass_ws_input(ngx_http_rt_session_t *s,
     u_char *data, size_t len, ngx_uint_t binary);
+static ngx_int_t ngx_http_rt_pass_ws_named(ngx_http_rt_pass_ws_t *ws,
+    ngx_http_rt_command_t *command);
 static const char *ngx_http_rt_pass_ws_check(ngx_http_rt_command_t *command);
 static void ngx_http_rt_pass_ws_ask(ngx_http_rt_pass_ws_t *ws,
     ngx_http_rt_command_t *command);
@@ -82,9 +86,10 @@ const ngx_http_rt_dialect_t  ngx_http_rt_pass_ws = {
 ngx_int_t
 ngx_http_rt_pass_ws_attach(ngx_http_rt_session_t *s)
 {
-    ngx_http_request_t     *r;
-    ngx_http_cleanup_t     *cln;
-    ngx_http_rt_pass_ws_t  *ws;
+    ngx_http_request_t      *r;
+    ngx_http_cleanup_t      *cln;
+    ngx_http_rt_pass_ws_t   *ws;
+    ngx_http_rt_loc_conf_t  *rlcf;
 
     r = s->request;
 
@@ -95,7 +100,10 @@ ngx_http_rt_pass_ws_attach(ngx_http_rt_session_t *s)
         return NGX_ERROR;
     }
 
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
     ws->session = s;
+    ws->fenced = rlcf->post_fenced;
     ngx_queue_init(&ws->calls);
 
     cln->handler = ngx_http_rt_pass_ws_cleanup;
@@ -114,7 +122,7 @@ ngx_http_rt_pass_ws_input(ngx_http_rt_session_t *s, u_char *data, size_t len,
 {
     char                    err[128];
     u_char                 *arena;
-    const char             *wrong;
+    const char             *code, *wrong;
     ngx_http_rt_command_t   command;
     ngx_http_rt_pass_ws_t  *ws;
 
@@ -125,33 +133,71 @@ ngx_http_rt_pass_ws_input(ngx_http_rt_session_t *s, u_char *data, size_t len,
 
     ws = s->dialect_ctx;
 
+    if (ws->fenced) {
+        ngx_http_rt_session_close(s, 1008, "no commands may be sent here");
+        return NGX_OK;
+    }
+
     arena = ngx_alloc(len + 1, s->sink.connection->log);
     if (arena == NULL) {
         return NGX_ERROR;
     }
 
+    code = "bad_request";
     wrong = err;
 
     if (ngx_http_rt_command_parse(data, len, arena, &command, err,
                                   sizeof(err))
         == 0)
     {
-        wrong = ngx_http_rt_pass_ws_check(&command);
+        if (ngx_http_rt_pass_ws_named(ws, &command) == NGX_OK) {
+            wrong = ngx_http_rt_pass_ws_check(&command);
+
+        } else {
+            code = "forbidden";
+            wrong = "this location is for another command";
+        }
     }
 
     if (wrong == NULL) {
         ngx_http_rt_pass_ws_ask(ws, &command);
 
     } else if (command.id_len) {
-        ngx_http_rt_pass_ws_error(ws, command.id, command.id_len,
-                                  "bad_request", wrong);
+        ngx_http_rt_pass_ws_error(ws, command.id, command.id_len, code, wrong);
 
     } else {
-        ngx_http_rt_pass_ws_error(ws, (u_char *) "null", 4, "bad_request",
-                                  wrong);
+        ngx_http_rt_pass_ws_error(ws, (u_char *) "null", 4, code, wrong);
     }
 
     ngx_free(arena);
+
+    return NGX_OK;
+}
+
+
+/* a location with a command has no other, and need not be told it */
+
+static ngx_int_t
+ngx_http_rt_pass_ws_named(ngx_http_rt_pass_ws_t *ws,
+    ngx_http_rt_command_t *command)
+{
+    ngx_str_t  *name;
+
+    name = &ws->ask.name;
+
+    if (name->len == 0) {
+        return NGX_OK;
+    }
+
+    if (command->name_len
+        && (command->name_len != name->len
+            || ngx_memcmp(command->name, name->data, name->len) != 0))
+    {
+        return NGX_DECLINED;
+    }
+
+    command->name = name->data;
+    command->name_len = name->len;
 
     return NGX_OK;
 }
@@ -162,12 +208,20 @@ ngx_http_rt_pass_ws_check(ngx_http_rt_command_t *command)
 {
     size_t  i;
 
+    if (command->name_len == 0) {
+        return "no \"command\"";
+    }
+
     if (command->name_len > RT_WIRE_NAME_MAX) {
         return "\"command\" is longer than 64 bytes";
     }
 
     if (command->key_len > RT_WIRE_KEY_MAX) {
         return "\"key\" is longer than 255 bytes";
+    }
+
+    if (!ngx_http_rt_rule_plain(command->name, command->name_len)) {
+        return "\"command\" has a control character";
     }
 
     for (i = 0; i < command->key_len; i++) {

@@ -45,14 +45,14 @@ ngx_http_rt_publish(ngx_http_request_t *r)
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
-    if (ngx_http_complex_value(r, rlcf->publish, &topic) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_rt_template_topic(r, rlcf->publish->elts, &topic, &wild,
+                                    &reason);
+    if (rc == NGX_DECLINED) {
+        return ngx_http_rt_body_refuse(r, NGX_HTTP_BAD_REQUEST, reason);
     }
 
-    reason = ngx_http_rt_rule_pattern(topic.data, topic.len, &wild);
-
-    if (reason) {
-        return ngx_http_rt_body_refuse(r, NGX_HTTP_BAD_REQUEST, reason);
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx = ngx_http_rt_ctx(r);

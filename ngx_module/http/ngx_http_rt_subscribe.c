@@ -12,7 +12,6 @@
 #include "ngx_http_rt_accept.h"
 #include "ngx_http_rt_operation.h"
 #include "ngx_http_rt_pass.h"
-#include "ngx_http_rt_rule.h"
 
 
 /* what a request has been understood as */
@@ -41,6 +40,7 @@ static const ngx_http_rt_encoding_t *ngx_http_rt_subscribe_encoding(
     ngx_http_request_t *r, ngx_http_rt_subscribe_t *sub);
 static ngx_int_t ngx_http_rt_subscribe_principal(ngx_http_rt_session_t *s,
     ngx_http_rt_subscribe_t *sub);
+static ngx_int_t ngx_http_rt_subscribe_publisher(ngx_http_rt_session_t *s);
 static ngx_str_t *ngx_http_rt_subscribe_grant(ngx_http_rt_session_t *s,
     ngx_array_t *list, const ngx_str_t *name);
 static ngx_int_t ngx_http_rt_subscribe_reader(ngx_http_rt_session_t *s,
@@ -329,19 +329,22 @@ ngx_http_rt_subscribe_session(ngx_http_request_t *r,
     s->inflates = (sub->window != 0);
     s->sink.encoding = ngx_http_rt_subscribe_encoding(r, sub);
 
-    if (s->sink.encoding == NULL
-        || ngx_http_rt_subscribe_principal(s, sub) != NGX_OK)
-    {
+    if (s->sink.encoding == NULL) {
         goto failed;
     }
 
-    if (sub->dialect == &ngx_http_rt_pass_ws) {
-        rc = ngx_http_rt_pass_ws_attach(s);
+    rc = ngx_http_rt_subscribe_principal(s, sub);
 
-        if (rc != NGX_OK) {
-            return (rc == NGX_DONE) ? NGX_DONE
-                                    : NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (rc == NGX_OK && sub->dialect == &ngx_http_rt_pass_ws) {
+        rc = ngx_http_rt_pass_ws_attach(s);
+    }
+
+    if (rc == NGX_DONE) {
+        return NGX_DONE;
+    }
+
+    if (rc != NGX_OK) {
+        goto failed;
     }
 
     rc = s->sink.gathers ? ngx_http_rt_subscribe_readers(s, sub)
@@ -435,45 +438,21 @@ static ngx_int_t
 ngx_http_rt_subscribe_principal(ngx_http_rt_session_t *s,
     ngx_http_rt_subscribe_t *sub)
 {
-    unsigned                 wild;
-    ngx_str_t                topic;
-    ngx_uint_t               i;
-    ngx_array_t             *publish, *subscribe;
-    ngx_http_rt_name_t      *t;
-    ngx_http_rt_loc_conf_t  *rlcf;
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_array_t         *subscribe;
+    ngx_http_rt_name_t  *t;
 
     if (sub->dialect == NULL) {
         return NGX_OK;
     }
 
-    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
-
     s->principal.publish = &ngx_http_rt_subscribe_nothing;
     s->principal.subscribe = &ngx_http_rt_subscribe_nothing;
 
-    if (rlcf->publish) {
-
-        if (ngx_http_complex_value(s->request, rlcf->publish, &topic)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (ngx_http_rt_rule_pattern(topic.data, topic.len, &wild) == NULL
-            && (!wild || s->sink.gathers))
-        {
-            s->publish_zone = rlcf->publish_zone->data;
-
-            publish = ngx_array_create(s->pool, 1, sizeof(ngx_str_t));
-
-            if (publish == NULL
-                || ngx_http_rt_subscribe_grant(s, publish, &topic) == NULL)
-            {
-                return NGX_ERROR;
-            }
-
-            s->principal.publish = publish;
-        }
+    rc = ngx_http_rt_subscribe_publisher(s);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (!s->sink.gathers || sub->topics.nelts == 0) {
@@ -495,6 +474,57 @@ ngx_http_rt_subscribe_principal(ngx_http_rt_session_t *s,
             return NGX_ERROR;
         }
     }
+
+    return NGX_OK;
+}
+
+
+/* "websocket": the request is a GET, which fences for POST have not seen */
+
+static ngx_int_t
+ngx_http_rt_subscribe_publisher(ngx_http_rt_session_t *s)
+{
+    unsigned                 wild;
+    ngx_int_t                rc;
+    ngx_str_t                topic;
+    const char              *reason;
+    ngx_array_t             *publish;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(s->request, ngx_http_realtime_module);
+
+    if (rlcf->publish == NULL || !rlcf->publish_websocket) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_rt_template_topic(s->request, rlcf->publish->elts, &topic,
+                                    &wild, &reason);
+    if (rc == NGX_DECLINED) {
+        return ngx_http_rt_refuse(s->request, NGX_HTTP_BAD_REQUEST, "%s",
+                                  reason);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (wild && !s->sink.gathers) {
+
+        /* for batches, and sessions that name topics */
+
+        return NGX_OK;
+    }
+
+    publish = ngx_array_create(s->pool, 1, sizeof(ngx_str_t));
+
+    if (publish == NULL
+        || ngx_http_rt_subscribe_grant(s, publish, &topic) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    s->publish_zone = rlcf->publish_zone->data;
+    s->principal.publish = publish;
 
     return NGX_OK;
 }

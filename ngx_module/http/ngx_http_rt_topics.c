@@ -7,24 +7,22 @@
 #include "ngx_http_rt_rule.h"
 
 
-static ngx_int_t ngx_http_rt_topics_list(ngx_http_request_t *r,
-    ngx_str_t *list, ngx_array_t *topics);
 static ngx_int_t ngx_http_rt_topics_add(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_array_t *topics);
+    ngx_str_t *name, void *data);
 static ngx_int_t ngx_http_rt_topics_name(ngx_http_request_t *r,
     ngx_array_t *topics);
 
 
-/* of ngx_http_rt_name_t; NGX_DONE: it has been refused */
+/* of ngx_http_rt_name_t; NGX_DONE: it has been refused, here and below */
 
 ngx_int_t
 ngx_http_rt_topics(ngx_http_request_t *r, ngx_array_t *topics)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  list;
-    ngx_uint_t                 i;
-    ngx_http_rt_loc_conf_t    *rlcf;
-    ngx_http_complex_value_t  *cv;
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    const char              *reason;
+    ngx_http_rt_loc_conf_t  *rlcf;
+    ngx_http_rt_template_t  *t;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
@@ -35,17 +33,19 @@ ngx_http_rt_topics(ngx_http_request_t *r, ngx_array_t *topics)
         return NGX_OK;
     }
 
-    cv = rlcf->subscribe->elts;
+    t = rlcf->subscribe->elts;
 
     for (i = 0; i < rlcf->subscribe->nelts; i++) {
 
-        if (ngx_http_complex_value(r, &cv[i], &list) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        rc = ngx_http_rt_template_topics(r, &t[i], ngx_http_rt_topics_add,
+                                         topics, &reason);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST, "%s", reason);
         }
 
-        rc = ngx_http_rt_topics_list(r, &list, topics);
         if (rc != NGX_OK) {
-            return rc;
+            return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
         }
     }
 
@@ -54,59 +54,10 @@ ngx_http_rt_topics(ngx_http_request_t *r, ngx_array_t *topics)
 
 
 static ngx_int_t
-ngx_http_rt_topics_list(ngx_http_request_t *r, ngx_str_t *list,
-    ngx_array_t *topics)
+ngx_http_rt_topics_add(ngx_http_request_t *r, ngx_str_t *name, void *data)
 {
-    u_char                  *p, *last, *end, *src, *dst;
-    ngx_int_t                rc;
-    ngx_str_t                name;
-    ngx_http_rt_loc_conf_t  *rlcf;
+    ngx_array_t *topics = data;
 
-    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
-
-    p = list->data;
-    last = p + list->len;
-
-    do {
-        end = ngx_strlchr(p, last, ',');
-        if (end == NULL) {
-            end = last;
-        }
-
-        name.data = p;
-        name.len = end - p;
-
-        if (rlcf->subscribe_encoded && name.len) {
-            name.data = ngx_pnalloc(r->pool, name.len);
-            if (name.data == NULL) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-
-            src = p;
-            dst = name.data;
-
-            ngx_unescape_uri(&dst, &src, name.len, 0);
-
-            name.len = dst - name.data;
-        }
-
-        rc = ngx_http_rt_topics_add(r, &name, topics);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        p = end + 1;
-
-    } while (end < last);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_rt_topics_add(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_array_t *topics)
-{
     unsigned                 wild;
     ngx_uint_t               i;
     const char              *reason;

@@ -103,19 +103,8 @@ ngx_http_rt_command_parse(const u_char *text, size_t len, u_char *arena,
 
     ngx_http_rt_json_reader_init(&ctx.reader, text, err, errlen);
 
-    if (ngx_http_rt_json_reader_run(&ctx.reader, len,
-                                    &ngx_http_rt_command_callbacks, &ctx)
-        != 0)
-    {
-        return -1;
-    }
-
-    if (command->name_len == 0) {
-        (void) ngx_http_rt_command_error(&ctx, "no \"command\"");
-        return -1;
-    }
-
-    return 0;
+    return ngx_http_rt_json_reader_run(&ctx.reader, len,
+                                       &ngx_http_rt_command_callbacks, &ctx);
 }
 
 

@@ -3,8 +3,9 @@
  *
  *     {"id":1,"command":"bid","data":{...},"key":"...","version":7}
  *
- * Only "command" is needed.  "id" is a number or a string and comes back as it
- * was written; "data" is an object and goes to the daemon as it was written.
+ * Members may be left out; which of them are needed is for the caller to say.
+ * "id" is a number or a string and comes back as it was written; "data" is an
+ * object and goes to the daemon as it was written.
  */
 
 

@@ -10,7 +10,7 @@ import { Inbox, seq, start, test, until } from './harness.mjs';
 const nginx = await start({ server: `
         realtime_history count=10000;
         location ~ ^/short/(.+)$ {
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
             realtime_history count=3;
         }` });
 

@@ -42,9 +42,9 @@ const KILLED = new RegExp('worker process (\\d+) exited on signal 9'
 
 const LOCATIONS = `
         location ~ ^/pub/(.+)$  { realtime_publish   $1; }
-        location ~ ^/sub/(.+)$  { realtime_subscribe $1; }
+        location ~ ^/sub/(.+)$  { realtime_subscribe $1 patterns; }
         location ~ ^/room/(.+)$ {
-            realtime_publish   room/$1;
+            realtime_publish   room/$1 websocket;
             realtime_subscribe room/$1;
         }
         location = /status      { realtime_status; }`;

@@ -11,12 +11,12 @@ const LIMIT = 65536;            /* realtime_message_max_size, its default */
 
 const nginx = await start({ server: `
         location ~ ^/busy/(.+)$ {
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
             realtime_keepalive 200ms;
         }
         location ~ ^/json/(.+)$ {
-            realtime_publish $1;
-            realtime_subscribe $1;
+            realtime_publish $1 websocket;
+            realtime_subscribe $1 patterns;
             realtime_envelope on;
         }` });
 

@@ -216,9 +216,9 @@ sub _tls ($self) {
 sub _locations ($self) {
     my $usual = $self->{locations} ? <<'EOF_L' : '';
         location ~ ^/pub/(.+)$  { realtime_publish   $1; }
-        location ~ ^/sub/(.+)$  { realtime_subscribe $1; }
+        location ~ ^/sub/(.+)$  { realtime_subscribe $1 patterns; }
         location ~ ^/room/(.+)$ {
-            realtime_publish   room/$1;
+            realtime_publish   room/$1 websocket;
             realtime_subscribe room/$1;
         }
         location = /status      { realtime_status; }
