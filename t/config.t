@@ -69,10 +69,14 @@ EOF_S
 good('the sample of the interface', locations => 0, zone => 'main 64m',
      server => <<'EOF_S');
     location ~ ^/pub/(.+)$ { realtime_publish   $1; }
-    location ~ ^/sub/(.+)$ { realtime_subscribe $1; }
+    location ~ ^/sub/(.+)$ { realtime_subscribe $1 patterns; }
     location ~ ^/room/(.+)$ {
-        realtime_publish   room/$1;
+        realtime_publish   room/$1 websocket;
         realtime_subscribe room/$1;
+    }
+    location = /words {
+        realtime_publish   ${arg_a}b/*/$arg_c-$1$2/** websocket zone=main;
+        realtime_subscribe patterns $arg_a,b encoded x zone=main patterns;
     }
     location = /status  { realtime_status; }
 EOF_S
@@ -110,7 +114,14 @@ for my $line ('realtime_transports sse carrier', 'realtime_transports',
     bad($line, '', server => "$line;");
 }
 for my $line ('realtime_publish', 'realtime_subscribe', 'realtime_publish a b',
-              'realtime_publish a/*b/c', 'realtime_status x')
+              'realtime_publish a/*b/c', 'realtime_publish a,$arg_b',
+              'realtime_publish a patterns', 'realtime_publish a$',
+              'realtime_publish a zone=main websocket more',
+              'realtime_subscribe patterns,', 'realtime_subscribe a,,b',
+              'realtime_subscribe $arg_a,b//c patterns',
+              'realtime_subscribe $no_such_variable',
+              'realtime_subscribe a${arg_b', 'realtime_subscribe a/$ encoded',
+              'realtime_status x')
 {
     bad($line, '', server => "location /x { $line; }");
 }

@@ -123,6 +123,7 @@ for my $bad ("\xff", "ann\xc3", "\xed\xa0\x80", "\xc2\x85") {
     is(post("/house/$bad/create", $terms)->status, 400, "entity $name");
     is($rt->get("/a/$bad/state")->status, 400, "query of $name");
 }
+is($rt->get("/a/1/history?from=\xff")->status, 400, 'an argument');
 is(post('/house/%01/create', $terms)->status, 400, 'a control character');
 is(post('/house/1/', '{}')->status, 400, 'no command');
 

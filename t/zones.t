@@ -16,7 +16,7 @@ my $rt = RT->new(workers => 2, zone => [ 'main 1m', 'second 1m' ],
     location ~ ^/pub2/(.+)$ { realtime_publish   $1 zone=second; }
     location ~ ^/sub2/(.+)$ { realtime_subscribe $1 zone=second; }
     location = /over {
-        realtime_publish   over zone=second;
+        realtime_publish   over zone=second websocket;
         realtime_subscribe over zone=main;
     }
 EOF_S

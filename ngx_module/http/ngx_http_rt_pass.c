@@ -14,6 +14,7 @@
 #include "ngx_http_rt_accept.h"
 #include "ngx_http_rt_engine.h"
 #include "ngx_http_rt_operation.h"
+#include "ngx_http_rt_rule.h"
 
 
 /* of a request that waits */
@@ -264,6 +265,13 @@ ngx_http_rt_pass_wait(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx)
         return ngx_http_rt_pass_error(r, NGX_HTTP_BAD_REQUEST,
                                       "bad_argument",
                                       "the arguments are too long");
+    }
+
+    if (!ngx_http_rt_rule_plain(r->args.data, r->args.len)) {
+        return ngx_http_rt_pass_error(r, NGX_HTTP_BAD_REQUEST,
+                                      "bad_argument",
+                                      "the arguments must be UTF-8 without "
+                                      "control characters");
     }
 
     ctx->ask.args = r->args;

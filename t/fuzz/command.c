@@ -55,9 +55,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         within(c.name, c.name_len, arena, size);
         within(c.key, c.key_len, arena, size);
 
-        if (c.name_len == 0
-            || (c.data_len
-                && (c.data[0] != '{' || c.data[c.data_len - 1] != '}')))
+        if (c.data_len
+            && (c.data[0] != '{' || c.data[c.data_len - 1] != '}'))
         {
             abort();
         }
