@@ -21,7 +21,9 @@ ngx_http_rt_head(ngx_http_rt_session_t *s, ngx_str_t *type, u_char *hello,
 
     r = s->request;
 
-    if (s->conf->detach && r->method != NGX_HTTP_HEAD) {
+    if (s->conf->detach == NGX_HTTP_RT_DETACH_ON
+        && r->method != NGX_HTTP_HEAD)
+    {
         r->keepalive = 0;
     }
 

@@ -17,6 +17,7 @@
 typedef struct {
     ngx_queue_t          queue;
     ngx_http_request_t  *request;
+    ngx_http_cleanup_t  *cleanup;
     unsigned             waits:1;
 } ngx_http_rt_admit_t;
 
@@ -89,6 +90,7 @@ ngx_http_rt_admit_wait(ngx_http_request_t *r)
 
     a = cln->data;
     a->request = r;
+    a->cleanup = cln;
     a->waits = 1;
 
     cln->handler = ngx_http_rt_admit_leave;
@@ -143,6 +145,7 @@ ngx_http_rt_admit_handler(ngx_event_t *ev)
         a = ngx_queue_data(q, ngx_http_rt_admit_t, queue);
 
         ngx_http_rt_admit_leave(a);
+        a->cleanup->handler = NULL;
 
         r = a->request;
         c = r->connection;

@@ -135,6 +135,8 @@ ngx_http_rt_ctx(ngx_http_request_t *r)
             return NULL;
         }
 
+        ctx->report.size = sizeof(ngx_http_rt_ctx_t);
+
         ngx_http_set_ctx(r, ctx, ngx_http_realtime_module);
     }
 

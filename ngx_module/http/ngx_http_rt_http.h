@@ -78,7 +78,6 @@ typedef struct {
 
 typedef struct {
     ngx_http_rt_report_t           report;  /* must be first */
-    ngx_str_t                      topic;
     uint64_t                       epoch;
     ngx_uint_t                     transport;
     ngx_uint_t                     subscribers;

@@ -23,9 +23,19 @@ static void ngx_http_rt_merge_location(ngx_conf_t *cf,
     ngx_http_rt_loc_conf_t *prev, ngx_http_rt_loc_conf_t *conf);
 static char *ngx_http_rt_merge_zones(ngx_conf_t *cf,
     ngx_http_rt_loc_conf_t *conf);
+static ngx_int_t ngx_http_rt_postconfiguration(ngx_conf_t *cf);
+static ngx_uint_t ngx_http_rt_saves(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_rt_init_process(ngx_cycle_t *cycle);
 static void ngx_http_rt_exit_process(ngx_cycle_t *cycle);
+
+static ngx_conf_enum_t  ngx_http_rt_detaches[] = {
+    { ngx_string("off"), NGX_HTTP_RT_DETACH_OFF },
+    { ngx_string("on"), NGX_HTTP_RT_DETACH_ON },
+    { ngx_string("saved"), NGX_HTTP_RT_DETACH_SAVED },
+    { ngx_null_string, 0 }
+};
+
 
 static ngx_conf_enum_t  ngx_http_rt_slow[] = {
     { ngx_string("gap"), NGX_HTTP_RT_SLOW_GAP },
@@ -199,11 +209,11 @@ static ngx_command_t  ngx_http_rt_commands[] = {
       NULL },
 
     { ngx_string("realtime_detach"),
-      NGX_HTTP_RT_ALL_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
+      NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_rt_loc_conf_t, session.detach),
-      NULL },
+      &ngx_http_rt_detaches },
 
     { ngx_string("realtime_subscriber_limit"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
@@ -330,7 +340,7 @@ ngx_http_rt_create_loc_conf(ngx_conf_t *cf)
     conf->session.deflate.min = NGX_CONF_UNSET_SIZE;
     conf->session.reader.conflate = NGX_CONF_UNSET_MSEC;
     conf->session.reader.debounce = NGX_CONF_UNSET_MSEC;
-    conf->session.detach = NGX_CONF_UNSET;
+    conf->session.detach = NGX_CONF_UNSET_UINT;
     conf->session.topics_max = NGX_CONF_UNSET_UINT;
 
     return conf;
@@ -400,7 +410,8 @@ ngx_http_rt_merge_values(ngx_http_rt_loc_conf_t *prev,
     ngx_conf_merge_value(cs->deflate_on, ps->deflate_on, 1);
     ngx_conf_merge_value(cs->deflate.level, ps->deflate.level, 1);
     ngx_conf_merge_size_value(cs->deflate.min, ps->deflate.min, 256);
-    ngx_conf_merge_value(cs->detach, ps->detach, 0);
+    ngx_conf_merge_uint_value(cs->detach, ps->detach,
+                              NGX_HTTP_RT_DETACH_SAVED);
 
     ngx_http_rt_merge_reader(&ps->reader, &cs->reader);
 }
@@ -488,6 +499,29 @@ ngx_http_rt_merge_zones(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_rt_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_rt_held_init(cf, ngx_http_rt_saves) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_rt_answer_init(cf);
+}
+
+
+static ngx_uint_t
+ngx_http_rt_saves(ngx_http_request_t *r)
+{
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    return (rlcf->subscribe || rlcf->dialect)
+           && rlcf->session.detach == NGX_HTTP_RT_DETACH_SAVED;
 }
 
 

@@ -60,7 +60,7 @@ ngx_http_rt_publish(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->topic = topic;
+    ctx->report.topic = topic;
 
     if (r->method & (NGX_HTTP_POST|NGX_HTTP_PUT)) {
         return ngx_http_rt_publish_read(r, &topic, wild);

@@ -127,8 +127,8 @@ ngx_http_rt_topics_name(ngx_http_request_t *r, ngx_array_t *topics)
     }
 
     ctx = ngx_http_rt_ctx(r);
-    ctx->topic.data = p;
-    ctx->topic.len = len - 1;
+    ctx->report.topic.data = p;
+    ctx->report.topic.len = len - 1;
 
     for (i = 0; i < topics->nelts; i++) {
         p = ngx_cpymem(p, t[i].name.data, t[i].name.len);

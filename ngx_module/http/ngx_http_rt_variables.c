@@ -96,8 +96,8 @@ ngx_http_rt_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     switch (data) {
 
     case NGX_HTTP_RT_VAR_TOPIC:
-        v->data = ctx->topic.data;
-        v->len = ctx->topic.len;
+        v->data = ctx->report.topic.data;
+        v->len = ctx->report.topic.len;
         return NGX_OK;
 
     case NGX_HTTP_RT_VAR_TRANSPORT:

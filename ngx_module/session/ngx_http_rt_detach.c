@@ -1,18 +1,29 @@
 /*
  * Detaching: a session that goes on without its request.
  *
- * With realtime_detach the request of a WebSocket, or of an SSE or ndjson
- * stream over HTTP/1, ends when its header has gone out: it is logged, what it
- * held (limit_conn, say) is given back, and its pools and buffers are freed,
- * which is most of what an idle connection costs.  What remains is nginx's
+ * The request of a WebSocket, or of an SSE or ndjson stream over HTTP/1, is not
+ * needed after its header has gone out, and its pool and buffers are most of
+ * what an idle connection costs.  They are freed then.  What remains is nginx's
  * connection and the session, which the connection's pool owns from then on.
  *
+ *     realtime_detach saved   The request is saved (ngx_http_rt_saved.c) and
+ *                             restored before its end: it is logged then, and
+ *                             counts for limit_conn until then.  All that may
+ *                             end it restores it first, and nginx goes on as
+ *                             with one that was never away.
+ *     realtime_detach on      It ends with the handshake: it is logged, and
+ *                             what it held is given back.
+ *
  * A session that still needs its request keeps it: over HTTP/2, by long-poll,
- * with commands, and as long as something of the request is in flight or input
- * that came with the handshake is not used up.
+ * with commands, as long as something of the request is in flight or input that
+ * came with the handshake is not used up, and if it cannot be saved.
+ *
+ * A restored request is not saved again but where the session would have been
+ * detached anew: when its socket was full and takes something again.
  */
 
 #include "ngx_http_rt_session.h"
+#include "ngx_http_rt_saved.h"
 
 
 /* bytes that nobody wants, read at a time */
@@ -22,6 +33,9 @@
 #define NGX_HTTP_RT_DETACH_TURN  16
 
 
+static ngx_uint_t ngx_http_rt_detach_may(ngx_http_rt_session_t *s);
+static ngx_pool_cleanup_t *ngx_http_rt_detach_watch(ngx_connection_t *c);
+static void ngx_http_rt_detach_free(ngx_http_rt_session_t *s);
 static void ngx_http_rt_detach_buffers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
 static void ngx_http_rt_detach_handler(ngx_event_t *ev);
@@ -40,9 +54,49 @@ ngx_http_rt_detach(ngx_http_rt_session_t *s)
 {
     ngx_connection_t       *c;
     ngx_pool_cleanup_t     *pcln;
-    ngx_http_cleanup_t     *cln;
-    ngx_http_request_t     *r;
-    ngx_http_connection_t  *hc;
+
+    c = s->sink.connection;
+
+    if (!ngx_http_rt_detach_may(s)) {
+        return;
+    }
+
+    pcln = ngx_http_rt_detach_watch(c);
+    if (pcln == NULL) {
+        return;
+    }
+
+    if (s->conf->detach == NGX_HTTP_RT_DETACH_SAVED) {
+
+        s->saved = ngx_http_rt_saved_create(s);
+        if (s->saved == NULL) {
+            return;
+        }
+
+    } else {
+        ngx_http_rt_session_tell(s);
+    }
+
+    pcln->data = s;
+
+    ngx_http_rt_detach_free(s);
+
+    c->data = s;
+
+    c->read->handler = ngx_http_rt_detach_handler;
+    c->write->handler = ngx_http_rt_detach_handler;
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_rt_detach_may(ngx_http_rt_session_t *s)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
     r = s->request;
     c = s->sink.connection;
@@ -50,7 +104,15 @@ ngx_http_rt_detach(ngx_http_rt_session_t *s)
     if (!s->direct || s->attached || !ngx_http_rt_sink_takes(&s->sink)
         || r->main->count != 1 || r->discard_body || r->out || c->buffered)
     {
-        return;
+        return 0;
+    }
+
+    if (s->conf->detach == NGX_HTTP_RT_DETACH_SAVED && !s->transport->read
+        && c->read->ready)
+    {
+        /* it has said something more, or its end, which nginx looks at */
+
+        return 0;
     }
 
     if (s->transport->read && r->header_in->pos < r->header_in->last) {
@@ -62,17 +124,51 @@ ngx_http_rt_detach(ngx_http_rt_session_t *s)
         if (!ngx_http_rt_sink_takes(&s->sink)
             || r->header_in->pos < r->header_in->last)
         {
-            return;
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* one for all requests of the connection */
+
+static ngx_pool_cleanup_t *
+ngx_http_rt_detach_watch(ngx_connection_t *c)
+{
+    ngx_pool_cleanup_t  *pcln;
+
+    for (pcln = c->pool->cleanup; pcln; pcln = pcln->next) {
+        if (pcln->handler == ngx_http_rt_detach_cleanup) {
+            return pcln;
         }
     }
 
     pcln = ngx_pool_cleanup_add(c->pool, 0);
     if (pcln == NULL) {
-        return;
+        return NULL;
     }
 
     pcln->handler = ngx_http_rt_detach_cleanup;
-    pcln->data = s;
+    pcln->data = NULL;
+
+    return pcln;
+}
+
+
+static void
+ngx_http_rt_detach_free(ngx_http_rt_session_t *s)
+{
+    ngx_connection_t       *c;
+    ngx_pool_cleanup_t     *pcln;
+    ngx_http_cleanup_t     *cln;
+    ngx_http_request_t     *r;
+    ngx_http_connection_t  *hc;
+
+    r = s->request;
+    c = s->sink.connection;
+    hc = r->http_connection;
 
     for (cln = r->cleanup; cln; cln = cln->next) {
         if (cln->data == s) {
@@ -86,25 +182,93 @@ ngx_http_rt_detach(ngx_http_rt_session_t *s)
         }
     }
 
-    ngx_http_rt_session_tell(s);
+    if (s->saved) {
+        s->saved->log_handler = c->log->handler;
+        s->saved->read_handler = c->read->handler;
+        s->saved->write_handler = c->write->handler;
 
-    hc = r->http_connection;
+        /* logged and counted as long as it is saved */
+
+        r->logged = 1;
+        r->stat_reading = 0;
+        r->stat_writing = 0;
+    }
+
     s->request = NULL;
 
     ngx_http_set_log_request(c->log, r);
     ngx_http_free_request(r, 0);
 
-    c->data = s;
-    c->log->action = "serving session";
-
     ngx_http_rt_detach_buffers(c, hc);
 
-    c->read->handler = ngx_http_rt_detach_handler;
-    c->write->handler = ngx_http_rt_detach_handler;
+    c->log->action = "serving session";
 
-    if (c->read->ready) {
-        ngx_post_event(c->read, &ngx_posted_events);
+    if (s->saved) {
+        c->log->action = NULL;
+        c->log->handler = ngx_http_rt_saved_log;
     }
+}
+
+
+ngx_http_request_t *
+ngx_http_rt_detach_restore(ngx_http_rt_session_t *s)
+{
+    size_t                size;
+    ngx_buf_t            *b;
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_http_log_ctx_t   *ctx;
+    ngx_http_rt_saved_t  *saved;
+
+    c = s->sink.connection;
+    saved = s->saved;
+
+    if (saved == NULL) {
+        return NULL;
+    }
+
+    b = c->buffer;
+
+    if (b->pos == NULL) {
+        size = b->end - b->start;
+
+        b->pos = ngx_palloc(c->pool, size);
+        if (b->pos == NULL) {
+            return NULL;
+        }
+
+        b->start = b->pos;
+        b->end = b->pos + size;
+    }
+
+    b->pos = b->start;
+    b->last = b->start;
+
+    r = ngx_http_rt_restore(s);
+    if (r == NULL) {
+        return NULL;
+    }
+
+    r->header_in = b;
+
+    ngx_http_rt_detach_watch(c)->data = NULL;
+
+    ctx = c->log->data;
+    ctx->request = r;
+    ctx->current_request = r;
+
+    c->log->handler = saved->log_handler;
+    c->log->action = NULL;
+
+    c->data = r;
+    c->destroyed = 0;
+    c->read->handler = saved->read_handler;
+    c->write->handler = saved->write_handler;
+
+    s->request = r;
+    s->saved = NULL;
+
+    return r;
 }
 
 
@@ -115,7 +279,12 @@ ngx_http_rt_detach_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
 {
     ngx_chain_t  *cl;
 
-    (void) ngx_pfree(c->pool, c->buffer->start);
+    if (ngx_pfree(c->pool, c->buffer->start) == NGX_OK) {
+
+        /* as nginx notes it */
+
+        c->buffer->pos = NULL;
+    }
 
     for (cl = hc->free; cl; cl = cl->next) {
         (void) ngx_pfree(c->pool, cl->buf->start);
@@ -140,11 +309,31 @@ ngx_http_rt_detach_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
 static void
 ngx_http_rt_detach_handler(ngx_event_t *ev)
 {
-    ngx_connection_t          *c;
+    ngx_connection_t       *c;
     ngx_http_rt_session_t  *s;
 
     c = ev->data;
     s = c->data;
+
+    if (s->saved && !ev->write && ev->pending_eof && !c->close
+        && s->transport->read == NULL && !s->sink.ended)
+    {
+        /* hundreds may leave in one turn */
+
+        s->left = 1;
+        ngx_http_rt_session_list(s);
+        return;
+    }
+
+    if (s->saved && !s->sink.ended
+        && (c->close || (!ev->write && s->transport->read == NULL))
+        && ngx_http_rt_detach_restore(s))
+    {
+        /* its end, or something that nginx has to look at */
+
+        ev->handler(ev);
+        return;
+    }
 
     if (c->close) {
 
@@ -211,8 +400,28 @@ ngx_http_rt_detach_drain(ngx_connection_t *c)
 static void
 ngx_http_rt_detach_cleanup(void *data)
 {
-    ngx_http_rt_session_leave(data);
-    ngx_http_rt_session_free(data);
+    ngx_http_rt_session_t *s = data;
+
+    if (s == NULL) {
+        return;
+    }
+
+    ngx_http_rt_session_leave(s);
+
+    if (s->saved) {
+
+        /* there was no memory to restore the request */
+
+        s->sink.connection->log->handler = s->saved->log_handler;
+
+        if (s->saved->held) {
+            ngx_http_rt_held_free(s->saved->held);
+        }
+
+        ngx_http_rt_saved_free(s->saved);
+    }
+
+    ngx_http_rt_session_free(s);
 }
 
 

@@ -143,7 +143,7 @@ ngx_http_rt_session_begin(ngx_http_rt_session_t *s)
         ngx_add_timer(&s->timer, 0);
     }
 
-    if (s->conf->detach) {
+    if (s->detaches) {
         ngx_http_rt_session_list(s);
     }
 
@@ -194,7 +194,7 @@ ngx_http_rt_session_started(ngx_http_rt_sink_t *sink,
 void
 ngx_http_rt_session_unblocked(ngx_http_rt_session_t *s)
 {
-    if ((s->conf->detach && s->request) || s->topics) {
+    if ((s->detaches && s->request) || s->topics) {
         ngx_http_rt_session_list(s);
     }
 
@@ -323,7 +323,14 @@ ngx_http_rt_session_handler(ngx_event_t *ev)
             continue;
         }
 
-        if (s->left && s->request) {
+        if (s->left && s->request == NULL
+            && ngx_http_rt_detach_restore(s) == NULL)
+        {
+            ngx_http_rt_session_end(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+            continue;
+        }
+
+        if (s->left) {
             ngx_http_rt_session_left(s);
             continue;
         }
@@ -332,7 +339,7 @@ ngx_http_rt_session_handler(ngx_event_t *ev)
             ngx_http_rt_session_topics_settle(s);
         }
 
-        if (s->conf->detach && s->request) {
+        if (s->detaches && s->request) {
             ngx_http_rt_detach(s);
         }
     }
@@ -353,6 +360,10 @@ ngx_http_rt_session_finalize(ngx_http_rt_session_t *s)
     /* the request may linger */
 
     ngx_http_rt_session_depart(s);
+
+    if (r == NULL) {
+        r = ngx_http_rt_detach_restore(s);
+    }
 
     if (r == NULL) {
         ngx_http_rt_detach_close(s, rc);
@@ -419,7 +430,7 @@ ngx_http_rt_session_read_handler(ngx_http_request_t *r)
 
     s->transport->read(s);
 
-    if (early && s->conf->detach && r->header_in->pos == r->header_in->last) {
+    if (early && s->detaches && r->header_in->pos == r->header_in->last) {
 
         /* nothing of the input is in the request any more */
 
@@ -616,7 +627,7 @@ ngx_http_rt_session_free(void *data)
 
     ngx_http_rt_session_drop(s);
 
-    if (s->conf->detach) {
+    if (s->detaches) {
         ngx_destroy_pool(s->pool);
     }
 }

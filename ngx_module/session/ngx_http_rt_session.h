@@ -46,11 +46,20 @@
 /* the close code of a process that goes */
 #define NGX_HTTP_RT_GOING          1012
 
+/* realtime_detach: what becomes of the request after its header */
+#define NGX_HTTP_RT_DETACH_OFF     0       /* it stays */
+#define NGX_HTTP_RT_DETACH_ON      1       /* it ends */
+#define NGX_HTTP_RT_DETACH_SAVED   2       /* it is saved until its end */
+
+/* the largest context that begins with a report */
+#define NGX_HTTP_RT_REPORT_MAX     256
+
 
 typedef struct ngx_http_rt_session_s    ngx_http_rt_session_t;
 typedef struct ngx_http_rt_transport_s  ngx_http_rt_transport_t;
 typedef struct ngx_http_rt_dialect_s    ngx_http_rt_dialect_t;
 typedef struct ngx_http_rt_part_s       ngx_http_rt_part_t;
+typedef struct ngx_http_rt_saved_s      ngx_http_rt_saved_t;
 
 
 /* what a location says of its sessions */
@@ -65,7 +74,7 @@ typedef struct {
     ngx_uint_t                     topics_max;      /* if it multiplexes */
     ngx_flag_t                     deflate_on;
     ngx_http_rt_deflate_t          deflate;
-    ngx_flag_t                     detach;
+    ngx_uint_t                     detach;
     ngx_http_rt_reader_conf_t      reader;
 } ngx_http_rt_session_conf_t;
 
@@ -156,9 +165,14 @@ struct ngx_http_rt_dialect_s {
 };
 
 
-/* what variables of the request say; its context begins with this */
+/*
+ * What variables of the request say; its context begins with this.  Nothing
+ * else in the context of a subscriber points into the request.
+ */
 
 typedef struct {
+    size_t                         size;       /* of the context */
+    ngx_str_t                      topic;
     ngx_http_rt_session_t         *session;    /* NULL: it has left */
     uint64_t                       seq;
     ngx_uint_t                     messages;
@@ -182,6 +196,7 @@ typedef struct {
 
 struct ngx_http_rt_session_s {
     ngx_http_request_t            *request; /* NULL: it has been detached */
+    ngx_http_rt_saved_t           *saved;   /* instead of it, or NULL */
     ngx_pool_t                    *pool;    /* we die with it */
     const ngx_http_rt_session_conf_t  *conf;
     ngx_http_core_loc_conf_t      *core_conf;
@@ -223,6 +238,7 @@ struct ngx_http_rt_session_s {
     unsigned                       listed:1;   /* by "next" */
     unsigned                       left:1;     /* its client has closed */
     unsigned                       opened:1;
+    unsigned                       detaches:1; /* and has a pool of its own */
     unsigned                       attached:1; /* needs its request */
     unsigned                       inflates:1; /* messages may be compressed */
     unsigned                       busy:1;     /* input waits for an answer */
@@ -362,6 +378,18 @@ void ngx_http_rt_session_report(ngx_http_rt_session_t *s,
 
 void ngx_http_rt_detach(ngx_http_rt_session_t *s);
 void ngx_http_rt_detach_close(ngx_http_rt_session_t *s, ngx_int_t rc);
+
+/* the request is there again; NULL: it is not, nor can be */
+ngx_http_request_t *ngx_http_rt_detach_restore(ngx_http_rt_session_t *s);
+
+
+/* ngx_http_rt_held.c */
+
+/* is the request for a location whose sessions save theirs? */
+typedef ngx_uint_t (*ngx_http_rt_saves_pt)(ngx_http_request_t *r);
+
+/* for postconfiguration */
+ngx_int_t ngx_http_rt_held_init(ngx_conf_t *cf, ngx_http_rt_saves_pt saves);
 
 
 #endif /* _NGX_HTTP_RT_SESSION_H_INCLUDED_ */

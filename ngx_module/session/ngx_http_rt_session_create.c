@@ -24,6 +24,7 @@ ngx_http_rt_session_create(ngx_http_request_t *r, ngx_http_rt_zone_t *zone,
     const ngx_http_rt_dialect_t *dialect, ngx_uint_t topics)
 {
     size_t                  size, dialect_size;
+    ngx_uint_t              detaches;
     ngx_pool_t             *pool;
     ngx_pool_cleanup_t     *pcln;
     ngx_http_cleanup_t     *cln;
@@ -39,7 +40,11 @@ ngx_http_rt_session_create(ngx_http_request_t *r, ngx_http_rt_zone_t *zone,
 
     pool = r->pool;
 
-    if (conf->detach) {
+    detaches = (conf->detach != NGX_HTTP_RT_DETACH_OFF
+                && transport->id != NGX_HTTP_RT_POLL
+                && r->http_version < NGX_HTTP_VERSION_20);
+
+    if (detaches) {
         pool = ngx_create_pool(NGX_HTTP_RT_SESSION_POOL, r->connection->log);
         if (pool == NULL) {
             return NULL;
@@ -57,6 +62,7 @@ ngx_http_rt_session_create(ngx_http_request_t *r, ngx_http_rt_zone_t *zone,
     }
 
     s->pool = pool;
+    s->detaches = detaches;
     s->conf = conf;
 
     pcln->handler = ngx_http_rt_session_free;
