@@ -105,21 +105,15 @@ $rt->kill_hard($rt->leaving);
 all_say('up=1 linked=4 waiting=0 streams=0', 'and not when they were killed');
 $_->close for values %sse;
 
-# a publication that the zone refuses is counted
+# a user that is no text is refused before anything is decided
 
 is($rt->request('POST', '/auction/2/create', [], $terms)->status, 201,
    'an auction');
 is($rt->request('POST', '/auction/2/bid', [ 'X-User' => "\xff" ],
-                '{"amount":500}')->status, 201, 'a bidder that is no text');
-ok(wait_for(sub {
-    return $rt->status->{zones}{main}{worker_publications_refused};
-}), 'is counted');
-is($rt->status->{zones}{main}{worker_publications_refused}, 1, 'in JSON');
-like($rt->get('/status?format=prometheus')->body,
-     qr/^realtime_worker_publications_refused_total\{zone="main"\} 1$/m,
-     'and in text');
-like($rt->log, qr{\[warn\].* to "auction/2" was refused: data is not},
-     'and in the log');
+                '{"amount":500}')->status, 400, 'a bidder that is no text');
+is($rt->get('/auction/2/state')->json->{bids}, 0, 'has not bid');
+is($rt->status->{zones}{main}{worker_publications_refused}, 0,
+   'so nothing is refused later');
 
 # the daemon is gone
 

@@ -89,6 +89,27 @@ like(decode_json($r->{body})->{message}, qr{at byte 13}, 'and where');
 is($c->command('42', 'bid', '{"a":' x 20, user => 'bob')->{status}, 400,
     'nested too deep');
 
+
+# what is no text does not reach the journal
+
+for my $user ("\xff", "a\nb", "\xc2\x85", "\xed\xa0\x80", "a\0") {
+    $r = $c->command('42', 'bid', '{"amount":900}', user => $user);
+    is($r->{status}, 400, 'a user that is no text');
+    is(decode_json($r->{body})->{error}, 'bad_user', 'and says so');
+    is($c->query('42', 'state', '', user => $user)->{status}, 400,
+        'nor may look');
+}
+for my $string ('"\u0001"', '"\n"', "\"\xed\xa0\x80\"", "\"\xff\"") {
+    is($c->command('nul', 'create', $terms =~ s/\}$/,"currency":$string}/r)
+        ->{status}, 400, 'a string that is none');
+}
+is($c->command("a\x7f", 'create', $terms)->{status}, 400, 'nor a name');
+my $bell = $w->connect;
+$bell->hello(zone => "bell\a", zone_epoch => 5);
+ok(!keys decode_json($c->ask('status')->{body})->{zones}->%*,
+   'nor a zone of such a name');
+undef $bell;
+
 $r = $c->query('42', 'state');
 is($r->{version}, 2, 'a query tells the version');
 is(decode_json($r->{body})->{price}, 150, 'and the state');

@@ -13,6 +13,7 @@
  *   rt_table.h    the hash table
  *   rt_heap.h     the binary heap
  *   rt_json.h     JSON in and out
+ *   rt_utf8.h     text
  *   rt_fields.h   the members of a JSON object, by a table
  *   rt_engine.h   the contract between engines and dispatch
  *

@@ -11,6 +11,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "rt_json.h"
+#include "rt_utf8.h"
 
 
 struct rt_json_block_s {
@@ -160,24 +161,31 @@ rt_json_add(rt_json_parser_t *ps, rt_json_type_e type)
 }
 
 
-/* what yajl had to unescape lies in its own buffer, which it uses again */
+/*
+ * What yajl had to unescape lies in its own buffer, which it uses again.  It
+ * takes encoded surrogates for UTF-8, and what was escaped may be anything.
+ */
 
-static rt_str_t
-rt_json_keep(rt_json_parser_t *ps, const u_char *p, size_t len)
+static rt_int_t
+rt_json_keep(rt_json_parser_t *ps, rt_str_t *s, const u_char *p, size_t len)
 {
-    u_char    *copy;
-    rt_str_t   s;
+    u_char  *copy;
 
-    s.len = len;
-    s.data = p;
+    s->len = len;
+    s->data = p;
+
+    if (!rt_utf8_is_text(*s)) {
+        ps->error = "a string is not UTF-8 without control characters";
+        return RT_DECLINED;
+    }
 
     if (p < ps->start || p > ps->start + ps->len) {
         copy = rt_json_alloc(ps->js, len);
         memcpy(copy, p, len);
-        s.data = copy;
+        s->data = copy;
     }
 
-    return s;
+    return RT_OK;
 }
 
 
@@ -242,9 +250,7 @@ rt_json_on_string(void *ctx, const u_char *p, size_t len)
         return 0;
     }
 
-    node->string = rt_json_keep(ctx, p, len);
-
-    return 1;
+    return rt_json_keep(ctx, &node->string, p, len) == RT_OK;
 }
 
 
@@ -255,7 +261,10 @@ rt_json_on_key(void *ctx, const u_char *p, size_t len)
     rt_json_parser_t  *ps;
 
     ps = ctx;
-    ps->name = rt_json_keep(ps, p, len);
+
+    if (rt_json_keep(ps, &ps->name, p, len) != RT_OK) {
+        return 0;
+    }
 
     i = ps->open[ps->depth - 1];
 

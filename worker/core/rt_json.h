@@ -3,7 +3,8 @@
  *
  * In: one object from a foreigner, parsed by yajl into a flat array of nodes
  * in the order of the text; nothing in it is trusted and everything in it is
- * bounded.  Out: bytes appended to a buffer.
+ * bounded; its strings are UTF-8 without control characters, or it is none.
+ * Out: bytes appended to a buffer.
  */
 
 

@@ -8,6 +8,10 @@
 
 #include "rt_dispatch_private.h"
 #include "rt_log.h"
+#include "rt_utf8.h"
+
+
+#define RT_DISPATCH_ENTITY_MAX  200         /* "engine/entity/x" is a topic */
 
 
 static void rt_dispatch_ask(rt_dispatch_t *d, const rt_request_t *rq,
@@ -157,46 +161,15 @@ rt_dispatch_say(rt_dispatch_t *d, rt_answer_t *a, rt_uint_t status,
 static rt_int_t
 rt_dispatch_check_entity(rt_str_t s)
 {
-    rt_uint_t      n;
-    uint32_t       c;
-    const u_char  *p, *last;
+    size_t  i;
 
-    if (s.len == 0 || s.len > 200) {
+    if (s.len == 0 || s.len > RT_DISPATCH_ENTITY_MAX || !rt_utf8_is_text(s)) {
         return RT_DECLINED;
     }
 
-    p = s.data;
-
-    for (last = p + s.len; p < last; /* void */) {
-        c = *p++;
-
-        if (c < 0x80) {
-            if (c < 0x20 || c == 0x7f || c == ',' || c == '/' || c == '*') {
-                return RT_DECLINED;
-            }
-
-            continue;
-        }
-
-        n = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-
-        if (c < 0xc2 || c > 0xf4 || (size_t) (last - p) < n) {
+    for (i = 0; i < s.len; i++) {
+        if (s.data[i] == ',' || s.data[i] == '/' || s.data[i] == '*') {
             return RT_DECLINED;
-        }
-
-        /* overlong forms, surrogates, beyond Unicode, C1 controls */
-
-        if ((c == 0xe0 && *p < 0xa0) || (c == 0xed && *p > 0x9f)
-            || (c == 0xf0 && *p < 0x90) || (c == 0xf4 && *p > 0x8f)
-            || (c == 0xc2 && *p < 0xa0))
-        {
-            return RT_DECLINED;
-        }
-
-        while (n--) {
-            if ((*p++ & 0xc0) != 0x80) {
-                return RT_DECLINED;
-            }
         }
     }
 
@@ -253,6 +226,11 @@ rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a)
         return rt_dispatch_say(d, a, 400, "bad_entity",
                                "a name has 1 to 200 bytes of UTF-8 without "
                                "control characters, \",\", \"/\" and \"*\"");
+    }
+
+    if (!rt_utf8_is_text(rq->user)) {
+        return rt_dispatch_say(d, a, 400, "bad_user",
+                               "a user is UTF-8 without control characters");
     }
 
     if (engine->source && !rq->query) {
