@@ -14,6 +14,7 @@ const REASONS = {
     history: 'older than the history here allows',
     lagged: 'this client was too slow',
     deleted: 'deleted by a publisher',
+    refused: 'the server could not take it',
     epoch: 'the server began anew since'
 };
 

@@ -177,7 +177,7 @@ ngx_http_rt_audience_find(ngx_http_rt_hub_t *hub, const u_char *name,
             continue;
         }
 
-        if (a->topic_id == rec->topic_id) {
+        if (a->topic_id == rec->topic_id && a->topic_id) {
             return a;
         }
 

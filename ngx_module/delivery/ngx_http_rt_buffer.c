@@ -30,7 +30,7 @@ static u_char *ngx_http_rt_buffer_deflate(const ngx_http_rt_encoding_t *enc,
 
 
 static const char  *ngx_http_rt_gap_reasons[] = {
-    "", "evicted", "history", "lagged", "deleted", "epoch"
+    "", "evicted", "history", "lagged", "deleted", "epoch", "refused"
 };
 
 

@@ -55,6 +55,8 @@ static void ngx_http_rt_catchup_latest(ngx_http_rt_subscription_t *sub,
     ngx_http_rt_start_t *start);
 static ngx_int_t ngx_http_rt_catchup_message(ngx_http_rt_catchup_step_t *step,
     ngx_http_rt_subscription_t *sub);
+static ngx_int_t ngx_http_rt_catchup_add(ngx_http_rt_catchup_step_t *step,
+    ngx_http_rt_subscription_t *sub, const ngx_http_rt_record_t *rec);
 
 
 /* a step; the reader is in no list */
@@ -344,7 +346,7 @@ ngx_http_rt_catchup_fill(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b)
 
         rc = ngx_http_rt_catchup_message(&step, &rd->subscriptions[least]);
 
-        if (rc == NGX_DONE) {
+        if (rc == NGX_BUSY) {
             return NGX_OK;
         }
 
@@ -562,51 +564,83 @@ ngx_http_rt_catchup_latest(ngx_http_rt_subscription_t *sub,
 }
 
 
-/* NGX_DONE: neither this one nor the later ones are due yet */
+/* NGX_BUSY: neither this one nor the later ones are due yet */
 
 static ngx_int_t
 ngx_http_rt_catchup_message(ngx_http_rt_catchup_step_t *step,
     ngx_http_rt_subscription_t *sub)
 {
-    uint64_t                pos;
-    ngx_int_t               rc;
-    ngx_http_rt_zone_t     *zone;
-    ngx_http_rt_record_t    rec;
-    ngx_http_rt_reader_t   *rd;
-    ngx_http_rt_message_t   m;
+    uint64_t               pos;
+    ngx_int_t              rc;
+    ngx_http_rt_record_t   rec;
+    ngx_http_rt_reader_t  *rd;
 
     rd = step->reader;
-    zone = rd->hub->zone;
     pos = sub->pos;
 
-    if (ngx_http_rt_zone_record(zone, pos, &rec) != NGX_HTTP_RT_RING_OK) {
+    if (ngx_http_rt_zone_record(rd->hub->zone, pos, &rec)
+        != NGX_HTTP_RT_RING_OK)
+    {
         sub->pos = NGX_HTTP_RT_POS_LOOK;
         return NGX_OK;
     }
 
     if (ngx_http_rt_pace_early(rd, &rec)) {
         rd->cursor = rec.seq - 1;
-        return NGX_DONE;
+        return NGX_BUSY;
     }
 
-    rc = ngx_http_rt_zone_message(zone, pos, &rec, &m);
+    if (rec.flags & NGX_HTTP_RT_RECORD_REFUSED) {
+
+        /* what has been read comes before a gap */
+
+        rc = step->size ? NGX_AGAIN
+                        : ngx_http_rt_reader_refused(rd, step->buffer,
+                                               &sub->audience->topic.name,
+                                               rec.seq);
+
+    } else {
+        rc = ngx_http_rt_catchup_add(step, sub, &rec);
+    }
 
     if (rc == NGX_DECLINED) {
         sub->pos = NGX_HTTP_RT_POS_LOOK;
         return NGX_OK;
     }
 
-    if (rc == NGX_ERROR
-        || ngx_http_rt_buffer_add(step->buffer, &m) != NGX_OK)
-    {
+    if (rc == NGX_OK) {
+        sub->seq = rec.seq;
+        sub->pos = ngx_http_rt_record_next(&rec, pos);
+    }
+
+    return rc;
+}
+
+
+/* NGX_DECLINED: it has gone meanwhile */
+
+static ngx_int_t
+ngx_http_rt_catchup_add(ngx_http_rt_catchup_step_t *step,
+    ngx_http_rt_subscription_t *sub, const ngx_http_rt_record_t *rec)
+{
+    ngx_int_t               rc;
+    ngx_http_rt_reader_t   *rd;
+    ngx_http_rt_message_t   m;
+
+    rd = step->reader;
+
+    rc = ngx_http_rt_zone_message(rd->hub->zone, sub->pos, rec, &m);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_rt_buffer_add(step->buffer, &m) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rd->cursor = rec.seq;
-    sub->seq = rec.seq;
-    sub->pos = ngx_http_rt_record_next(&rec, pos);
-
-    step->size += ngx_http_rt_record_load(&rec);
+    rd->cursor = rec->seq;
+    step->size += ngx_http_rt_record_load(rec);
 
     return NGX_OK;
 }

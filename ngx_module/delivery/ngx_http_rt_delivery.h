@@ -384,6 +384,8 @@ void ngx_http_rt_reader_deliver(ngx_http_rt_reader_t *rd,
 ngx_int_t ngx_http_rt_reader_gap(ngx_http_rt_reader_t *rd,
     ngx_http_rt_buffer_t **b, const ngx_str_t *topic, uint64_t from,
     uint64_t to, ngx_uint_t reason);
+ngx_int_t ngx_http_rt_reader_refused(ngx_http_rt_reader_t *rd,
+    ngx_http_rt_buffer_t **b, const ngx_str_t *topic, uint64_t seq);
 
 /* the sink takes something again, or has been opened */
 void ngx_http_rt_sink_ready(ngx_http_rt_sink_t *sink);

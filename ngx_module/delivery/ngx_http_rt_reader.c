@@ -503,3 +503,26 @@ ngx_http_rt_reader_gap(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b,
 
     return NGX_DONE;
 }
+
+
+/*
+ * The zone has refused a publication and kept its place.  Whoever has claimed
+ * nothing misses nothing that was before it came.
+ */
+
+ngx_int_t
+ngx_http_rt_reader_refused(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b,
+    const ngx_str_t *topic, uint64_t seq)
+{
+    uint64_t  from;
+
+    from = rd->cursor;
+    rd->cursor = seq;
+
+    if (rd->silent && seq <= rd->came_at) {
+        return NGX_OK;
+    }
+
+    return ngx_http_rt_reader_gap(rd, b, topic, from, seq,
+                                  NGX_HTTP_RT_GAP_REFUSED);
+}

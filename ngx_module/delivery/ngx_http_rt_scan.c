@@ -213,9 +213,9 @@ ngx_http_rt_scan_fill(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b)
 
         if (rv != NGX_OK) {
 
-            /* DONE: neither this one nor the later ones are due yet */
+            /* BUSY: neither this one nor the later ones are due yet */
 
-            return (rv == NGX_DONE) ? NGX_OK : rv;
+            return (rv == NGX_BUSY) ? NGX_OK : rv;
         }
 
         scan->pos += rec.size;
@@ -258,13 +258,14 @@ ngx_http_rt_scan_look(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b)
 }
 
 
-/* NGX_DECLINED: lapped; NGX_DONE: nothing more is due; NGX_AGAIN */
+/* NGX_DECLINED: lapped; NGX_BUSY: nothing more is due; NGX_AGAIN; NGX_DONE */
 
 static ngx_int_t
 ngx_http_rt_scan_record(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b,
     ngx_http_rt_record_t *rec, uint64_t end, size_t *size)
 {
     u_char               name[NGX_HTTP_RT_TOPIC_MAX];
+    ngx_str_t            topic;
     ngx_http_rt_zone_t  *zone;
     ngx_http_rt_scan_t  *scan;
 
@@ -304,7 +305,17 @@ ngx_http_rt_scan_record(ngx_http_rt_reader_t *rd, ngx_http_rt_buffer_t **b,
 
     if (ngx_http_rt_pace_early(rd, rec)) {
         rd->cursor = rec->seq - 1;
-        return NGX_DONE;
+        return NGX_BUSY;
+    }
+
+    if (rec->flags & NGX_HTTP_RT_RECORD_REFUSED) {
+        topic.data = name;
+        topic.len = rec->topic_len;
+
+        /* what has been read comes before a gap */
+
+        return *size ? NGX_AGAIN
+                     : ngx_http_rt_reader_refused(rd, b, &topic, rec->seq);
     }
 
     return ngx_http_rt_scan_message(rd, b, rec, size);

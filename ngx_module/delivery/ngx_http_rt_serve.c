@@ -372,7 +372,7 @@ ngx_http_rt_serve_next_topic(ngx_http_rt_audience_t *a,
 
     *pos = a->pos;
 
-    return NGX_OK;
+    return (rec->flags & NGX_HTTP_RT_RECORD_REFUSED) ? NGX_DECLINED : NGX_OK;
 }
 
 
@@ -440,8 +440,9 @@ ngx_http_rt_serve_next_match(ngx_http_rt_audience_t *a,
         {
             *pos = a->pos;
 
-            return (rec->flags & NGX_HTTP_RT_RECORD_DELETED) ? NGX_DECLINED
-                                                             : NGX_OK;
+            return (rec->flags & (NGX_HTTP_RT_RECORD_DELETED
+                                  |NGX_HTTP_RT_RECORD_REFUSED))
+                   ? NGX_DECLINED : NGX_OK;
         }
 
         a->pos += rec->size;

@@ -14,6 +14,8 @@
 
 static void ngx_http_rt_link_publication_message(ngx_http_rt_message_t *m,
     const rt_wire_frame_t *f);
+static const char *ngx_http_rt_link_publication_check(
+    const ngx_http_rt_message_t *m, const rt_wire_frame_t *f);
 static ngx_int_t ngx_http_rt_link_publication_try(ngx_http_rt_link_t *link,
     ngx_http_rt_message_t *m, ngx_uint_t placed, const char **reason);
 static void ngx_http_rt_link_publication_refused(ngx_http_rt_link_t *link,
@@ -40,31 +42,54 @@ ngx_http_rt_link_publication_begin(ngx_http_rt_link_t *link,
 }
 
 
+/*
+ * What the zone refuses leaves its place in the ring, so that readers are told
+ * of a gap.  Only a topic that is none leaves nothing: nobody reads it.
+ */
+
 ngx_int_t
 ngx_http_rt_link_publication_append(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f)
 {
     ngx_int_t               rc;
-    const char             *reason;
+    ngx_uint_t              placed;
+    const char             *reason, *busy;
     ngx_http_rt_message_t   m;
+
+    placed = (f->type == RT_WIRE_PUBLISH);
 
     ngx_http_rt_link_publication_message(&m, f);
 
-    if (f->type == RT_WIRE_PUBLISH) {
+    if (placed) {
         link->place.position = rt_wire_number(f, RT_WIRE_F_POSITION);
         link->place.index = rt_wire_number(f, RT_WIRE_F_INDEX);
         link->confirm = 1;
     }
 
-    rc = ngx_http_rt_link_publication_try(link, &m,
-                                          f->type == RT_WIRE_PUBLISH, &reason);
+    reason = ngx_http_rt_rule_topic(m.topic, m.topic_len);
 
-    if (rc == NGX_DECLINED) {
+    if (reason) {
         ngx_http_rt_link_publication_refused(link, &m, reason);
         return NGX_OK;
     }
 
-    return rc;
+    rc = NGX_DECLINED;
+    reason = ngx_http_rt_link_publication_check(&m, f);
+
+    if (reason == NULL) {
+        rc = ngx_http_rt_link_publication_try(link, &m, placed, &reason);
+    }
+
+    if (rc == NGX_DECLINED && placed) {
+        m.refused = 1;
+        rc = ngx_http_rt_link_publication_try(link, &m, placed, &busy);
+    }
+
+    if (rc != NGX_ERROR && rc != NGX_DONE && reason) {
+        ngx_http_rt_link_publication_refused(link, &m, reason);
+    }
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -94,9 +119,28 @@ ngx_http_rt_link_publication_message(ngx_http_rt_message_t *m,
 }
 
 
+static const char *
+ngx_http_rt_link_publication_check(const ngx_http_rt_message_t *m,
+    const rt_wire_frame_t *f)
+{
+    if (f->type == RT_WIRE_PUBLISH && (f->flags & RT_WIRE_LOST)) {
+        return "it is larger than a frame";
+    }
+
+    if (ngx_http_rt_utf8_step(NGX_HTTP_RT_UTF8_ACCEPT, m->data, m->data_len)
+        != NGX_HTTP_RT_UTF8_ACCEPT)
+    {
+        return "data is not valid UTF-8";
+    }
+
+    return NULL;
+}
+
+
 /*
- * NGX_DECLINED: it never goes into this zone, for the reason.  With a place in
- * the journal a busy ring is worth another attempt: NGX_ERROR.
+ * NGX_DECLINED: it never goes into this zone, for the reason; NGX_DONE: it has
+ * been there before.  With a place in the journal a busy ring is worth another
+ * attempt: NGX_ERROR.
  */
 
 static ngx_int_t
@@ -106,18 +150,7 @@ ngx_http_rt_link_publication_try(ngx_http_rt_link_t *link,
     ngx_int_t              rc;
     ngx_http_rt_append_t   a;
 
-    *reason = ngx_http_rt_rule_topic(m->topic, m->topic_len);
-
-    if (*reason) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_rt_utf8_step(NGX_HTTP_RT_UTF8_ACCEPT, m->data, m->data_len)
-        != NGX_HTTP_RT_UTF8_ACCEPT)
-    {
-        *reason = "data is not valid UTF-8";
-        return NGX_DECLINED;
-    }
+    *reason = NULL;
 
     ngx_memzero(&a, sizeof(ngx_http_rt_append_t));
 
@@ -139,6 +172,9 @@ ngx_http_rt_link_publication_try(ngx_http_rt_link_t *link,
 
     case NGX_HTTP_RT_TOPIC_BUSY:
         break;
+
+    case NGX_HTTP_RT_TOPIC_REPLAY:
+        return NGX_DONE;
 
     default:
         return NGX_OK;

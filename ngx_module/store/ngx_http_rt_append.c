@@ -9,11 +9,12 @@
 
 static int ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n);
+static void ngx_http_rt_topic_place(ngx_http_rt_store_t *store,
+    ngx_http_rt_message_t *m);
 static int ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p);
 static void ngx_http_rt_topic_put_at(ngx_http_rt_store_t *store, uint64_t pos,
-    size_t size, ngx_http_rt_cell_t *cell, ngx_http_rt_message_t *m,
-    uint64_t interest);
+    size_t size, ngx_http_rt_message_t *m, uint64_t interest);
 static void ngx_http_rt_topic_write(ngx_http_rt_record_t *rec,
     ngx_http_rt_message_t *m);
 
@@ -154,7 +155,9 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     for (i = 0; i < n; i++) {
         m = &messages[i];
 
-        if (ngx_http_rt_index_of_topic(index, m->cell, m->topic_id) == NULL) {
+        if (!m->refused
+            && ngx_http_rt_index_of_topic(index, m->cell, m->topic_id) == NULL)
+        {
             return NGX_HTTP_RT_TOPIC_FULL;
         }
     }
@@ -165,7 +168,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
     for (i = 0; i < n; i++) {
         m = &messages[i];
 
-        cell = &index->cells[m->cell];
+        cell = m->cell ? &index->cells[m->cell] : NULL;
 
         ngx_http_rt_topic_presence(store, cell, m->topic, m->topic_len, &of);
 
@@ -190,7 +193,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
         m->seq = ++seq;
 
-        ngx_http_rt_topic_put_at(store, pos, size, cell, m, interest);
+        ngx_http_rt_topic_put_at(store, pos, size, m, interest);
 
         at = pos + size;
     }
@@ -217,7 +220,7 @@ ngx_http_rt_topic_put(ngx_http_rt_store_t *store,
 
 static void
 ngx_http_rt_topic_put_at(ngx_http_rt_store_t *store, uint64_t pos, size_t size,
-    ngx_http_rt_cell_t *cell, ngx_http_rt_message_t *m, uint64_t interest)
+    ngx_http_rt_message_t *m, uint64_t interest)
 {
     ngx_http_rt_record_t  *rec, *blob;
 
@@ -227,10 +230,10 @@ ngx_http_rt_topic_put_at(ngx_http_rt_store_t *store, uint64_t pos, size_t size,
     memset(rec, 0, sizeof(ngx_http_rt_record_t));
 
     rec->size = size;
-    rec->hash = cell->hash;
+    rec->hash = m->hash;
     rec->interest = interest;
-    rec->topic = ngx_http_rt_index_number(&store->index, cell);
-    rec->topic_id = cell->id;
+    rec->topic = m->cell;
+    rec->topic_id = m->topic_id;
 
     ngx_http_rt_topic_write(rec, m);
 
@@ -281,6 +284,7 @@ ngx_http_rt_topic_room(ngx_http_rt_store_t *store,
         m = &messages[i];
         m->hash = ngx_http_rt_index_hash(index, m->topic, m->topic_len);
         m->cell = 0;
+        m->topic_id = 0;
 
         cell = ngx_http_rt_topic_find(store, m->topic, m->topic_len, m->hash);
 
@@ -417,7 +421,7 @@ ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
 
 /*
  * A publication of a source that is known; REPLAY: it was applied before.  What
- * is refused for good is passed over, so the place moves also then.
+ * cannot be appended comes again as "refused", so that it leaves its place.
  */
 
 int
@@ -436,10 +440,12 @@ ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
 
     ngx_http_rt_source_prepare(&store->sources, source, place);
 
-    rc = ngx_http_rt_topic_append(store, m, 1, p);
+    if (m->refused) {
+        ngx_http_rt_topic_place(store, m);
+        rc = ngx_http_rt_topic_put(store, m, 1, p);
 
-    if (rc != NGX_HTTP_RT_TOPIC_OK && rc != NGX_HTTP_RT_TOPIC_BUSY) {
-        ngx_http_rt_source_settle(&store->sources);
+    } else {
+        rc = ngx_http_rt_topic_append(store, m, 1, p);
     }
 
     ngx_http_rt_source_cancel(&store->sources);
@@ -448,12 +454,32 @@ ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
 }
 
 
+/*
+ * The topic of a refused message is in the index, or those who ask for it later
+ * are told that it may have had something.
+ */
+
+static void
+ngx_http_rt_topic_place(ngx_http_rt_store_t *store, ngx_http_rt_message_t *m)
+{
+    m->event_len = 0;
+    m->type_len = 0;
+    m->data_len = 0;
+
+    if (ngx_http_rt_topic_room(store, m, 1) != NGX_HTTP_RT_TOPIC_OK) {
+        ngx_http_rt_index_remember(&store->index, m->topic, m->topic_len,
+                                   m->hash, store->ring.seq + 1);
+    }
+}
+
+
 static void
 ngx_http_rt_topic_write(ngx_http_rt_record_t *rec, ngx_http_rt_message_t *m)
 {
     u_char  *p;
 
-    rec->flags = m->binary ? NGX_HTTP_RT_RECORD_BINARY : 0;
+    rec->flags = m->refused ? NGX_HTTP_RT_RECORD_REFUSED
+                 : m->binary ? NGX_HTTP_RT_RECORD_BINARY : 0;
     rec->seq = m->seq;
     rec->time = m->time;
     rec->topic_len = m->topic_len;

@@ -18,8 +18,6 @@ static ngx_http_rt_cell_t *ngx_http_rt_index_lookup(
     const u_char *name, size_t len);
 static void ngx_http_rt_index_add_pattern(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell, const u_char *name, size_t len);
-static void ngx_http_rt_index_remember(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell);
 static void ngx_http_rt_index_unhang(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
 static ngx_http_rt_cell_t *ngx_http_rt_index_victim(
@@ -252,6 +250,7 @@ ngx_http_rt_index_add_pattern(ngx_http_rt_index_t *index,
 void
 ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 {
+    u_char               name[NGX_HTTP_RT_TOPIC_MAX];
     uint32_t             steps;
     ngx_http_rt_cell_t  *more, *next;
 
@@ -260,7 +259,9 @@ ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
     }
 
     if (cell->kind == NGX_HTTP_RT_CELL_TOPIC) {
-        ngx_http_rt_index_remember(index, cell);
+        ngx_http_rt_index_remember(index, name,
+                                   ngx_http_rt_index_name(index, cell, name),
+                                   cell->hash, cell->topic.seq);
         index->topics--;
 
     } else if (cell->kind == NGX_HTTP_RT_CELL_PATTERN) {
@@ -306,22 +307,17 @@ ngx_http_rt_index_remove(ngx_http_rt_index_t *index, ngx_http_rt_cell_t *cell)
 }
 
 
-/* of a topic that is given up, its last seq */
-
-static void
-ngx_http_rt_index_remember(ngx_http_rt_index_t *index,
-    ngx_http_rt_cell_t *cell)
+void
+ngx_http_rt_index_remember(ngx_http_rt_index_t *index, const u_char *name,
+    size_t len, uint32_t hash, uint64_t seq)
 {
-    size_t    len;
-    u_char    name[NGX_HTTP_RT_TOPIC_MAX];
-    uint32_t  hash;
+    uint32_t  below;
 
-    len = ngx_http_rt_index_name(index, cell, name);
-    hash = ngx_http_rt_index_hash(index, name,
-                                  ngx_http_rt_index_segment(name, len));
+    below = ngx_http_rt_index_hash(index, name,
+                                   ngx_http_rt_index_segment(name, len));
 
-    ngx_http_rt_index_forget(index->forgotten, cell->hash, cell->topic.seq);
-    ngx_http_rt_index_forget(index->forgotten_below, hash, cell->topic.seq);
+    ngx_http_rt_index_forget(index->forgotten, hash, seq);
+    ngx_http_rt_index_forget(index->forgotten_below, below, seq);
 }
 
 

@@ -192,6 +192,11 @@ void ngx_http_rt_index_remove(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
 void ngx_http_rt_index_touch(ngx_http_rt_index_t *index,
     ngx_http_rt_cell_t *cell);
+
+/* a topic without a cell may have had messages up to this seq */
+void ngx_http_rt_index_remember(ngx_http_rt_index_t *index,
+    const u_char *name, size_t len, uint32_t hash, uint64_t seq);
+
 uint64_t ngx_http_rt_index_forgotten(ngx_http_rt_index_t *index,
     uint32_t hash);
 uint64_t ngx_http_rt_index_forgotten_match(ngx_http_rt_index_t *index,

@@ -21,6 +21,7 @@
 #define NGX_HTTP_RT_RECORD_APART  0x08  /* and that message */
 #define NGX_HTTP_RT_RECORD_DELETED 0x10
 #define NGX_HTTP_RT_RECORD_CONTROL 0x20 /* a filler for all processes */
+#define NGX_HTTP_RT_RECORD_REFUSED 0x40 /* the place of a lost message */
 
 /* slots of processes in a zone */
 #define NGX_HTTP_RT_SLOTS        256
@@ -80,6 +81,7 @@ typedef enum {
     NGX_HTTP_RT_GAP_LAGGED,
     NGX_HTTP_RT_GAP_DELETED,
     NGX_HTTP_RT_GAP_EPOCH,
+    NGX_HTTP_RT_GAP_REFUSED,
     NGX_HTTP_RT_GAP_REASONS
 } ngx_http_rt_gap_e;
 

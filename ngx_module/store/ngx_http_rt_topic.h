@@ -77,6 +77,7 @@ int ngx_http_rt_topic_append_once(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *messages, size_t n, ngx_http_rt_presence_t *p,
     ngx_http_rt_key_t *key);
 
+/* with m->refused only its place: no data, and no cell if there is no room */
 int ngx_http_rt_topic_append_from(ngx_http_rt_store_t *store,
     ngx_http_rt_message_t *m, ngx_http_rt_presence_t *p,
     const ngx_http_rt_place_t *place);

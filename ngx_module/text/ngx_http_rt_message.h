@@ -38,6 +38,7 @@ typedef struct {
     uint8_t        event_len;
     uint8_t        type_len;
     unsigned       binary:1;
+    unsigned       refused:1;        /* only its place is told: a gap */
 } ngx_http_rt_message_t;
 
 

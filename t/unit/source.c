@@ -53,6 +53,26 @@ drop(void)
 
 
 static int
+publish_to(const char *topic, uint64_t position, uint32_t len, int refused)
+{
+    static u_char           data[RING];
+    ngx_http_rt_place_t     place = { 7, position, 0 };
+    ngx_http_rt_message_t   m;
+    ngx_http_rt_presence_t  p;
+
+    memset(&m, 0, sizeof(m));
+
+    m.topic = (const u_char *) topic;
+    m.topic_len = strlen(topic);
+    m.data = data;
+    m.data_len = len;
+    m.refused = refused;
+
+    return ngx_http_rt_topic_append_from(store, &m, &p, &place);
+}
+
+
+static int
 publish(uint64_t epoch, uint64_t position, uint64_t index, uint32_t len)
 {
     static u_char           data[RING];
@@ -128,11 +148,97 @@ test_once(void **state)
     at(7, 300, 0);
     assert_int_equal(store->ring.seq, 3);
 
-    /* what is refused for good is passed over */
+    drop();
+}
 
-    assert_int_equal(publish(7, 400, 0, RING / 2), NGX_HTTP_RT_TOPIC_LARGE);
-    at(7, 400, 0);
-    assert_int_equal(store->ring.seq, 3);
+
+/* the record at a seq; there is one of each topic */
+
+static void
+record_of(ngx_http_rt_record_t *rec, uint64_t seq)
+{
+    uint64_t  pos;
+
+    pos = ngx_http_rt_ring_seek(&store->ring, seq);
+
+    do {
+        assert_int_equal(ngx_http_rt_ring_scan(&store->ring, &pos,
+                                               store->ring.head, rec),
+                         NGX_HTTP_RT_RING_OK);
+        pos += rec->size;
+
+    } while (rec->seq < seq);
+
+    assert_int_equal(rec->seq, seq);
+}
+
+
+/* what cannot be appended leaves its place in the ring, once */
+
+static void
+test_refused(void **state)
+{
+    uint32_t               hash, nfree, oldest;
+    unsigned               i;
+    ngx_http_rt_record_t   rec;
+
+    (void) state;
+
+    build();
+    begin(7, 0, 0);
+
+    assert_int_equal(publish_to("a", 10, 10, 0), NGX_HTTP_RT_TOPIC_OK);
+    assert_int_equal(publish_to("a", 20, RING / 2, 0),
+                     NGX_HTTP_RT_TOPIC_LARGE);
+    at(7, 10, 0);
+    assert_int_equal(publish_to("a", 20, RING / 2, 1), NGX_HTTP_RT_TOPIC_OK);
+    at(7, 20, 0);
+    assert_int_equal(publish_to("a", 20, RING / 2, 1),
+                     NGX_HTTP_RT_TOPIC_REPLAY);
+    assert_int_equal(publish_to("a", 20, 10, 0), NGX_HTTP_RT_TOPIC_REPLAY);
+    assert_int_equal(store->ring.seq, 2);
+
+    record_of(&rec, 2);
+    assert_int_equal(rec.flags, NGX_HTTP_RT_RECORD_REFUSED);
+    assert_int_equal(rec.data_len, 0);
+    assert_int_equal(rec.ordinal, 2);
+
+    /* no room for the topic: those who ask for it learn of it */
+
+    (void) publish_to("t/0", 25, 10, 0);
+
+    nfree = store->index.free;
+    oldest = store->index.idle.oldest;
+    store->index.free = 0;
+    store->index.idle.oldest = 0;
+
+    assert_int_equal(publish_to("b/1", 30, 10, 0), NGX_HTTP_RT_TOPIC_FULL);
+    at(7, 25, 0);
+    assert_int_equal(publish_to("b/1", 30, 10, 1), NGX_HTTP_RT_TOPIC_OK);
+    at(7, 30, 0);
+
+    record_of(&rec, 4);
+    assert_int_equal(rec.flags, NGX_HTTP_RT_RECORD_REFUSED);
+    assert_int_equal(rec.topic, 0);
+    assert_int_equal(rec.topic_len, 3);
+
+    hash = ngx_http_rt_index_hash(&store->index, (u_char *) "b/1", 3);
+    assert_int_equal(rec.hash, hash);
+    assert_int_equal(ngx_http_rt_index_forgotten(&store->index, hash), 4);
+    assert_int_equal(ngx_http_rt_index_forgotten_match(&store->index,
+                                               (u_char *) "b/*", 3), 4);
+
+    store->index.free = nfree;
+    store->index.idle.oldest = oldest;
+
+    /* and the ring goes over it like over any other */
+
+    for (i = 0; i < 3 * RING / 100; i++) {
+        assert_int_equal(publish_to("t/0", 40 + i, 100, 0),
+                         NGX_HTTP_RT_TOPIC_OK);
+    }
+
+    assert_int_equal(store->damages, 0);
 
     drop();
 }
@@ -240,6 +346,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_once),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_death),
         cmocka_unit_test(test_many),
     };

@@ -1134,11 +1134,10 @@ is_new(ledger_t *l, op_t *op)
 }
 
 
-/* with the commit, or with what is refused for good */
+/* with the commit, and only then */
 
 static void
-adopt_place(ledger_t *l, world_t *w, op_t *op, int crashed, int committed,
-    unsigned roomy)
+adopt_place(ledger_t *l, world_t *w, op_t *op, int committed)
 {
     ngx_http_rt_place_t    place;
     ngx_http_rt_source_t  *source;
@@ -1153,13 +1152,8 @@ adopt_place(ledger_t *l, world_t *w, op_t *op, int crashed, int committed,
 
     ngx_http_rt_source_place(source, &place);
 
-    if (memcmp(&place, &op->place, sizeof(place)) == 0) {
-        check(!crashed || committed || large(op) || !roomy);
-        l->places[op->of] = place;
-
-    } else {
-        check(crashed && !committed);
-    }
+    check(committed == (memcmp(&place, &op->place, sizeof(place)) == 0));
+    l->places[op->of] = place;
 }
 
 
@@ -1270,7 +1264,7 @@ adopt(ledger_t *l, world_t *w, op_t *op, int crashed)
 
     adopt_names(l, w, op, crashed, roomy);
     adopt_keys(l, w, op, crashed, committed);
-    adopt_place(l, w, op, crashed, committed, roomy);
+    adopt_place(l, w, op, committed);
     adopt_presences(l, w, op, crashed);
     adopt_delete(l, w, op, crashed);
     adopt_messages(l, w, op, crashed, committed);

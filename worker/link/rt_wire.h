@@ -87,6 +87,8 @@
  *               (Idempotent-Replay: true).  Replies come in any order.
  *
  *  PUBLISH      d->n  id 0.  POSITION INDEX TOPIC BODY [EVENT TYPE]
+ *               Flag RT_WIRE_LOST: it was larger than a frame of the receiver;
+ *               its BODY is empty, and readers are to be told of a gap.
  *  CONFIRM      n->d  id 0.  POSITION INDEX
  *               See Publications.
  *
@@ -174,7 +176,8 @@
  *
  * - CONFIRM says that everything up to (POSITION, INDEX) has been applied,
  *   dropped as a repetition, or refused by the zone for good (no room for the
- *   topic; counted and logged by nginx).  Once per loop turn is enough.
+ *   topic, too large; counted and logged by nginx, and readers are told of a
+ *   gap in its place).  Once per loop turn is enough.
  *   realtimed sends at most WINDOW (default RT_WIRE_WINDOW) publications
  *   beyond the confirmed one.
  *
@@ -254,6 +257,7 @@ typedef enum {
 /* flags; those a type does not know are ignored */
 #define RT_WIRE_REPEATED        0x01        /* REPLY */
 #define RT_WIRE_LIVE            0x01        /* EVENT */
+#define RT_WIRE_LOST            0x01        /* PUBLISH */
 
 
 /* 4, 16, 37, 44 and 45 were in use before; peers that send them are heard */

@@ -18,6 +18,7 @@
 #include "rt_io.h"
 #include "rt_link_private.h"
 #include "rt_log.h"
+#include "rt_utf8.h"
 
 
 #define RT_ZONE_WINDOW  65536               /* no peer gets more */
@@ -212,7 +213,7 @@ rt_zone_get(rt_link_t *l, rt_wire_str_t name)
         }
     }
 
-    if (l->nzones == RT_LINK_ZONES || memchr(name.data, '\n', name.len)) {
+    if (l->nzones == RT_LINK_ZONES) {
         return NULL;
     }
 
@@ -315,6 +316,12 @@ rt_zone_hello(rt_conn_t *c, const rt_wire_frame_t *f)
     c->window = rt_min(c->window, RT_ZONE_WINDOW);
 
     if (name.len == 0) {
+        return;
+    }
+
+    if (!rt_utf8_is_text(rt_request_string(f, RT_WIRE_F_ZONE))) {
+        rt_log(RT_LOG_ERR, 0, "the zone's name of process %d is not UTF-8 "
+               "without control characters, it gets nothing", (int) c->pid);
         return;
     }
 
@@ -438,6 +445,7 @@ rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
 {
     size_t         size;
     u_char        *p, *start;
+    unsigned       lost;
     rt_conn_t     *c;
     rt_message_t  *m;
 
@@ -446,15 +454,17 @@ rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
 
     size = RT_WIRE_HEADER_SIZE + 2 * RT_WIRE_NUMBER_SIZE
            + rt_zone_message_size(m);
+    lost = 0;
 
     if (size > c->frame_max) {
         l->stats.unpublished++;
-        return;
+        rt_buf_reset(&m->body);
+        lost = RT_WIRE_LOST;
     }
 
     start = rt_conn_reserve(c, size);
 
-    p = rt_wire_begin(start, RT_WIRE_PUBLISH, 0, 0);
+    p = rt_wire_begin(start, RT_WIRE_PUBLISH, lost, 0);
     p = rt_wire_put_number(p, RT_WIRE_F_POSITION, rec->addr);
     p = rt_wire_put_number(p, RT_WIRE_F_INDEX, index);
     p = rt_zone_put_message(p, m);
