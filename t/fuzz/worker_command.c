@@ -212,6 +212,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rt_auction_engine.destroy(state);
     rt_buf_free(&out.body);
     rt_buf_free(&out.data);
+    free(out.events);
 
     return 0;
 }

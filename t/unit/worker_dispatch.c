@@ -10,6 +10,8 @@
  */
 
 
+#define _GNU_SOURCE                         /* memmem() */
+
 #include "worker_dispatch.h"
 
 
@@ -481,6 +483,56 @@ test_idempotency(void **state)
 }
 
 
+/* whoever has the journal alone cannot try amounts against the answers */
+
+static void
+test_keyed(void **state)
+{
+    u_char       secret[RT_SECRET_SIZE], *data;
+    size_t       n;
+    FILE        *f;
+    char         path[128];
+    uint64_t     hash;
+    rt_uint_t    i, found[2];
+
+    static const rt_str_t  name = rt_string("bid");
+    static const rt_str_t  body = rt_string("{\"amount\":123}");
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("s", "create", "", "{\"kind\":\"vickrey\","
+                             "\"start\":1,\"ends_in_ms\":100000}"), 201);
+    assert_int_equal(ask(0, "s", "bid", "ann", "{\"amount\":123}", "k", -1),
+                     201);
+    sync_all();
+
+    sprintf(path, "%s/00000001.seg", dir);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    data = malloc(RT_SEGMENT_SIZE_MIN);
+    n = fread(data, 1, RT_SEGMENT_SIZE_MIN, f);
+    fclose(f);
+
+    memset(secret, 0, sizeof(secret));
+
+    for (i = 0; i < 2; i++) {
+        hash = rt_idem_request(i ? d.secret : secret, name, body);
+        found[i] = memmem(data, n, &hash, sizeof(hash)) != NULL;
+    }
+
+    assert_int_equal(found[0], 0);
+    assert_int_equal(found[1], 1);
+
+    assert_true(rt_idem_request(secret, name, body)
+                != rt_idem_request(d.secret, name, body));
+
+    free(data);
+    down(0);
+}
+
+
 static void
 test_versions(void **state)
 {
@@ -872,6 +924,7 @@ room_decide(const void *state, const rt_input_t *in, rt_output_t *out)
 {
     char           user;
     u_char         data[9];
+    unsigned long  n;
     const room_t  *r;
 
     r = state;
@@ -890,7 +943,12 @@ room_decide(const void *state, const rt_input_t *in, rt_output_t *out)
         return;
     }
 
-    if (rt_str_is(in->name, "create") || rt_str_is(in->name, "join")) {
+    if (rt_str_is(in->name, "many")) {
+        for (n = strtoul((const char *) in->user.data, NULL, 10); n; n--) {
+            rt_emit(out, 1, 1, NULL, 0);
+        }
+
+    } else if (rt_str_is(in->name, "create") || rt_str_is(in->name, "join")) {
         rt_emit(out, r ? 2 : 1, 1, data, r ? sizeof(data) : 0);
 
     } else if (!rt_str_is(in->name, "look")) {
@@ -1084,6 +1142,35 @@ members(const char *entity, const char *want)
     snprintf(text, sizeof(text), "%.*s", (int) rt_buf_size(&d.out.body),
              (char *) d.out.body.pos);
     assert_string_equal(text, want);
+}
+
+
+/* a command has 64 events at most; more are refused, and not one is kept */
+
+static void
+test_many_events(void **state)
+{
+    char  link;
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+
+    assert_int_equal(room("m", "create", "", 0, &link), 200);
+    assert_int_equal(room("m", "many", "64", 0, &link), 200);
+    assert_true(a.version == 65);
+    assert_int_equal(room("m", "many", "65", 0, &link), 422);
+    assert_non_null(strstr(text, "too_large"));
+    assert_int_equal(room("m", "many", "10000", 0, &link), 422);
+    assert_int_equal(room("m", "many", "1", 0, &link), 200);
+    assert_true(a.version == 66);
+
+    down(0);
+    up();
+    assert_int_equal(room("m", "many", "1", 0, &link), 200);
+    assert_true(a.version == 67);
+    down(0);
 }
 
 
@@ -1359,6 +1446,9 @@ main(void)
         dispatch_test(test_bad_snapshot),
         dispatch_test(test_retention),
         dispatch_test(test_retention_evicted),
+        cmocka_unit_test_setup_teardown(test_many_events, setup_room,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_keyed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone, setup_room, teardown),
         cmocka_unit_test_setup_teardown(test_visits_full, setup_room, teardown),
         dispatch_test(test_clocks)

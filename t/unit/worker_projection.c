@@ -646,6 +646,7 @@ test_full(void **state)
     rt_buf_free(&b);
     rt_buf_free(&c);
     rt_buf_free(&out.data);
+    free(out.events);
     rt_buf_free(&out.body);
     rt_json_free(&json);
 }

@@ -11,6 +11,7 @@
 
 
 #define RT_REFUSE_MAX  512
+#define RT_EMIT_MIN    16
 
 
 rt_uint_t
@@ -56,7 +57,11 @@ rt_emit(rt_output_t *out, uint16_t type, uint8_t lift, const void *data,
 {
     rt_emitted_t  *e;
 
-    rt_assert(out->n < RT_EVENTS_MAX);
+    if (out->n == out->size) {
+        out->size = rt_max(2 * out->size, RT_EMIT_MIN);
+        out->events = rt_realloc(out->events,
+                                 out->size * sizeof(rt_emitted_t));
+    }
 
     e = &out->events[out->n++];
 

@@ -26,7 +26,7 @@
 
 
 #define RT_ENGINES_MAX        16            /* compiled in */
-#define RT_EVENTS_MAX         64            /* of one command */
+#define RT_EVENTS_MAX         64            /* of one command, else 422 */
 #define RT_SECRET_SIZE        32
 
 
@@ -72,7 +72,8 @@ typedef struct {
     rt_buf_t                body;           /* JSON */
     rt_buf_t                data;           /* of the events */
     rt_uint_t               n;
-    rt_emitted_t            events[RT_EVENTS_MAX];
+    rt_uint_t               size;           /* there is room for */
+    rt_emitted_t           *events;         /* owner */
 } rt_output_t;
 
 
@@ -211,7 +212,7 @@ rt_uint_t rt_engine_version(const rt_engine_t *engine, rt_uint_t type);
 rt_int_t rt_engine_lift(const rt_engine_t *engine, rt_event_t *ev,
     rt_buf_t lifted[2]);
 
-/* for decide(): an event; data is copied */
+/* for decide(): an event; data is copied.  Too many are refused afterwards. */
 void rt_emit(rt_output_t *out, uint16_t type, uint8_t lift, const void *data,
     size_t size);
 

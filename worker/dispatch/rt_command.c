@@ -14,7 +14,7 @@ rt_command_repeat(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
     rt_idem_t  *first;
 
     rt_idem_key(idem->key, engine->id, rq->entity, rq->user, rq->key);
-    idem->request = rt_idem_request(rq->name, rq->body);
+    idem->request = rt_idem_request(d->secret, rq->name, rq->body);
 
     first = rt_idem_find(&d->idems, idem->key, d->clock_ms);
 
@@ -116,7 +116,6 @@ rt_command_decide(rt_dispatch_t *d, const rt_request_t *rq,
     engine->decide(e ? e->state : NULL, &in, &d->out);
 
     rt_assert(d->out.status != 0);
-    rt_assert(d->out.n <= RT_EVENTS_MAX);
 }
 
 
@@ -204,8 +203,9 @@ rt_command_run(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 
     rt_command_decide(d, rq, engine, e);
 
-    if (rt_buf_size(&d->out.data) + rt_buf_size(&d->out.body)
-        > RT_COMMAND_SIZE_MAX)
+    if (d->out.n > RT_EVENTS_MAX
+        || rt_buf_size(&d->out.data) + rt_buf_size(&d->out.body)
+           > RT_COMMAND_SIZE_MAX)
     {
         return rt_dispatch_say(d, a, 422, "too_large",
                                "what follows from it is too large");

@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 
+#include "rt_engine.h"
 #include "rt_idem.h"
 
 
@@ -67,12 +68,15 @@ rt_idem_key(u_char *key, rt_uint_t engine, rt_str_t entity, rt_str_t user,
 
 
 uint64_t
-rt_idem_request(rt_str_t command, rt_str_t body)
+rt_idem_request(const u_char *secret, rt_str_t command, rt_str_t body)
 {
     u_char                    hash[16];
     crypto_generichash_state  st;
 
-    crypto_generichash_init(&st, NULL, 0, sizeof(hash));
+    static const rt_str_t  purpose = rt_string("idempotent request");
+
+    crypto_generichash_init(&st, secret, RT_SECRET_SIZE, sizeof(hash));
+    rt_idem_hash_str(&st, purpose);
     rt_idem_hash_str(&st, command);
     rt_idem_hash_str(&st, body);
     crypto_generichash_final(&st, hash, sizeof(hash));

@@ -25,7 +25,7 @@
 typedef struct {
     rt_table_node_t  node;                  /* by key */
     u_char           key[RT_IDEM_KEY];
-    uint64_t         request;               /* hash of command and body */
+    uint64_t         request;               /* keyed hash: command and body */
     uint64_t         time_ms;
     uint64_t         version;
     uint64_t         seq;                   /* where the answer is journaled */
@@ -53,7 +53,10 @@ void rt_idem_free(rt_idems_t *t);
 
 void rt_idem_key(u_char *key, rt_uint_t engine, rt_str_t entity, rt_str_t user,
     rt_str_t name);
-uint64_t rt_idem_request(rt_str_t command, rt_str_t body);
+
+/* keyed: a body may hold a secret, such as a sealed bid's amount */
+uint64_t rt_idem_request(const u_char *secret, rt_str_t command,
+    rt_str_t body);
 
 rt_idem_t *rt_idem_find(rt_idems_t *t, const u_char *key, uint64_t now_ms);
 

@@ -107,6 +107,7 @@ rt_store_free(rt_dispatch_t *d)
     rt_visits_free(&d->visits);
     rt_buf_free(&d->out.body);
     rt_buf_free(&d->out.data);
+    free(d->out.events);
     rt_buf_free(&d->scratch);
     rt_json_free(&d->json);
     rt_buf_free(&d->lifted[0]);
