@@ -79,6 +79,7 @@ rt_conn_open(rt_link_t *l, int fd, pid_t pid)
         c->next->prev = &c->next;
     }
 
+    c->heard_ms = rt_loop_now();
     l->conns = c;
     l->nconns++;
     l->stats.accepted++;
@@ -402,6 +403,8 @@ rt_conn_read(rt_conn_t *c)
 
     if (n > 0) {
         c->in.last += n;
+        c->heard_ms = rt_loop_now();
+        c->silent = 0;
         rt_conn_frames(c);
         return;
     }

@@ -26,6 +26,9 @@ rt_link_start(rt_link_t *l, rt_dispatch_t *d)
     l->dispatch = d;
     l->journal = rt_dispatch_journal(d);
     l->live_timer.handler = rt_link_woken;
+    l->watch.handler = rt_link_woken;
+    l->accepting.handler = rt_listen_again;
+    l->accepting.data = l;
 
     if (rt_zone_load(l) != RT_OK) {
         return RT_ERROR;
@@ -107,6 +110,8 @@ rt_link_serve(rt_link_t *l)
     rt_uint_t  i;
 
     for (i = 0; i < l->nzones; i++) {
+        rt_zone_watch(l, &l->zones[i]);
+
         if (l->zones[i].publisher && !l->zones[i].publisher->dead) {
 
             /* first, so that the price never seems to fall back */
@@ -157,6 +162,7 @@ rt_link_stop(rt_link_t *l)
     rt_conn_t  *c;
 
     l->stopping = 1;
+    rt_timer_delete(&l->accepting);
     rt_poll_delete(&l->listening);
 
     for (c = l->conns; c; c = c->next) {
@@ -274,8 +280,8 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   "\"refused\":%llu,\"bad_frames\":%llu,\"frames\":%llu,"
                   "\"published\":%llu,\"confirmed\":%llu,"
                   "\"unpublished\":%llu,\"events_sent\":%llu,"
-                  "\"gones\":%llu,\"audiences\":%llu,\"notices\":%llu},"
-                  "\"zones\":{",
+                  "\"gones\":%llu,\"audiences\":%llu,\"notices\":%llu,"
+                  "\"handovers\":%llu},\"zones\":{",
                   (size_t) l->nconns, (unsigned long long) st->accepted,
                   (unsigned long long) st->refused,
                   (unsigned long long) st->bad_frames,
@@ -286,7 +292,8 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   (unsigned long long) st->events_sent,
                   (unsigned long long) st->gones,
                   (unsigned long long) st->audiences,
-                  (unsigned long long) st->notices);
+                  (unsigned long long) st->notices,
+                  (unsigned long long) st->handovers);
 
     for (i = 0; i < l->nzones; i++) {
         s = &l->zones[i];

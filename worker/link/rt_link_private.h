@@ -20,6 +20,9 @@
 #define RT_LINK_READ           (256 * 1024) /* at once, for fairness */
 #define RT_LINK_ZONES          RT_ENTITY_ZONES  /* whose cursors are kept */
 #define RT_LINK_HELLO_MS       5000         /* to say it in */
+#define RT_LINK_HANDOVER_MS    2000         /* that a publisher may be silent
+                                               and owe something */
+#define RT_LINK_ACCEPT_MS      500          /* until accept() is tried again */
 #define RT_LINK_OUT_REST       (1024 * 1024)    /* of publications and events,
                                                    then there are no more */
 #define RT_LINK_RECORDS_A_TURN 4096         /* that a cursor reads */
@@ -47,7 +50,9 @@ struct rt_conn_s {
     unsigned             blocked:1;         /* the journal had no room */
     unsigned             full:1;            /* its answers pile up */
     unsigned             dirty:1;           /* in link->dirty */
+    unsigned             silent:1;          /* another one took over */
 
+    uint64_t             heard_ms;          /* its last byte */
     uint64_t             protocol;          /* the lower one of both */
     size_t               frame_max;         /* the peer's */
     uint64_t             blocked_ms;        /* since */
@@ -101,6 +106,7 @@ struct rt_zone_s {
     uint64_t             zone_epoch;
     rt_conn_t           *publisher;         /* NULL: it waits */
     rt_uint_t            rivals;            /* a second one, and it is logged */
+    uint64_t             owed_ms;           /* since it owes something, or 0 */
 
     uint64_t             cursor;            /* address of the next record */
     rt_uint_t            behind;            /* not all of the disk's is sent */
@@ -156,6 +162,7 @@ typedef struct {
     uint64_t             gones;             /* GONE frames */
     uint64_t             audiences;         /* AUDIENCE frames */
     uint64_t             notices;           /* NOTICE frames */
+    uint64_t             handovers;         /* from silent publishers */
 } rt_link_stats_t;
 
 
@@ -176,6 +183,10 @@ struct rt_link_s {
     rt_uint_t            zones_changed;
     uint64_t             served_seq;        /* durable_seq at the last serve */
 
+    rt_timer_t           watch;             /* for zones that are owed */
+    rt_timer_t           accepting;         /* set: it could not */
+    rt_uint_t            cannot_accept;     /* which has been logged */
+
     rt_timer_t           live_timer;        /* for those left over */
     uint64_t             live_ms;           /* not before this */
     uint64_t             live_id;           /* of the last question */
@@ -189,6 +200,11 @@ struct rt_link_s {
 
 void rt_link_serve(rt_link_t *l);           /* send what is due */
 void rt_link_status(rt_link_t *l, rt_buf_t *b);
+
+
+/* rt_listen.c */
+
+void rt_listen_again(rt_timer_t *t);        /* after accept() has failed */
 
 
 /* rt_conn.c */
@@ -227,6 +243,7 @@ void rt_zone_save(rt_link_t *l, rt_uint_t sync);
 void rt_zone_hello(rt_conn_t *c, const rt_wire_frame_t *f);
 void rt_zone_confirm(rt_conn_t *c, uint64_t position, uint64_t index);
 void rt_zone_detach(rt_conn_t *c);          /* another link takes over */
+void rt_zone_watch(rt_link_t *l, rt_zone_t *z);     /* is it taken? */
 void rt_zone_serve(rt_link_t *l, rt_zone_t *z);
 
 /* the fields of a message in a frame: at most so many bytes, and written */

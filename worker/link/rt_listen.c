@@ -254,6 +254,40 @@ rt_listen_check(rt_link_t *l, int fd, struct ucred *cred)
 }
 
 
+/*
+ * Without descriptors or memory the connection stays in the backlog, and the
+ * socket readable: it is left alone for a while.
+ */
+
+static void
+rt_listen_failed(rt_link_t *l, int err)
+{
+    if (err == EAGAIN || err == ECONNABORTED || err == EINTR) {
+        return;
+    }
+
+    if (!l->cannot_accept) {
+        l->cannot_accept = 1;
+        rt_log(RT_LOG_CRIT, err, "accept4() failed, tried again every %d ms",
+               RT_LINK_ACCEPT_MS);
+    }
+
+    (void) rt_poll_change(&l->listening, 0);
+    rt_timer_set(&l->accepting, RT_LINK_ACCEPT_MS);
+}
+
+
+void
+rt_listen_again(rt_timer_t *t)
+{
+    rt_link_t  *l;
+
+    l = t->data;
+
+    (void) rt_poll_change(&l->listening, EPOLLIN);
+}
+
+
 static void
 rt_listen_accept(rt_poll_t *ev, uint32_t events)
 {
@@ -269,12 +303,11 @@ rt_listen_accept(rt_poll_t *ev, uint32_t events)
     fd = accept4(ev->fd, NULL, NULL, SOCK_NONBLOCK|SOCK_CLOEXEC);
 
     if (fd == -1) {
-        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
-            rt_log(RT_LOG_CRIT, errno, "accept4() failed");
-        }
-
+        rt_listen_failed(l, errno);
         return;
     }
+
+    l->cannot_accept = 0;
 
     if (rt_listen_check(l, fd, &cred) != RT_OK) {
         l->stats.refused++;

@@ -164,8 +164,9 @@
  *
  * - Each nginx process says in HELLO what its zone remembers (for the EPOCH
  *   it knew last; nothing, if it knows none).  Of the links with equal ZONE
- *   and ZONE_EPOCH realtimed publishes over one.  When that link closes,
- *   another takes over after the last confirmed pair; what was sent twice by
+ *   and ZONE_EPOCH realtimed publishes over one.  When that link closes, or is
+ *   silent for two seconds while it owes a CONFIRM or WATCHERS, another takes
+ *   over after the last confirmed pair; what was sent twice by
  *   that is dropped by the rule above.  When no link is left, the cursor
  *   waits, and the journal keeps what it still needs.
  *

@@ -187,6 +187,7 @@ static void
 rt_zone_take(rt_zone_t *z, rt_conn_t *c)
 {
     z->publisher = c;
+    z->owed_ms = 0;
     rt_live_reset(z);
 
     if (z->window_size != c->window) {
@@ -353,6 +354,34 @@ rt_zone_hello(rt_conn_t *c, const rt_wire_frame_t *f)
 }
 
 
+/* another link of the zone; one that was silent when nothing else is left */
+
+static rt_conn_t *
+rt_zone_successor(const rt_zone_t *z, const rt_conn_t *c)
+{
+    rt_conn_t  *n, *silent;
+
+    silent = NULL;
+
+    for (n = c->link->conns; n; n = n->next) {
+
+        if (n == c || n->zone != z || n->zone_epoch != z->zone_epoch
+            || n->dead || n->closing)
+        {
+            continue;
+        }
+
+        if (!n->silent) {
+            return n;
+        }
+
+        silent = n;
+    }
+
+    return silent;
+}
+
+
 void
 rt_zone_detach(rt_conn_t *c)
 {
@@ -367,14 +396,74 @@ rt_zone_detach(rt_conn_t *c)
 
     z->publisher = NULL;
 
-    for (n = c->link->conns; n; n = n->next) {
-        if (n != c && n->zone == z && n->zone_epoch == z->zone_epoch
-            && !n->dead && !n->closing)
-        {
-            rt_zone_rewind(c->link, z);
-            rt_zone_take(z, n);
-            return;
-        }
+    n = rt_zone_successor(z, c);
+
+    if (n) {
+        rt_zone_rewind(c->link, z);
+        rt_zone_take(z, n);
+    }
+}
+
+
+/*
+ * A publisher that owes a confirmation or an answer, and has said nothing at
+ * all for a while, hangs: another link takes over after the last confirmed
+ * pair.  When it goes on it may apply what it still has: the zone drops what
+ * comes twice.
+ */
+
+static void
+rt_zone_hand_over(rt_link_t *l, rt_zone_t *z)
+{
+    rt_conn_t  *c, *n;
+
+    c = z->publisher;
+    n = rt_zone_successor(z, c);
+
+    if (n == NULL || n->silent) {
+        return;                             /* nobody is better */
+    }
+
+    rt_log(RT_LOG_WARN, 0, "process %d takes nothing for zone \"%.*s\", "
+           "process %d is published to", (int) c->pid, (int) z->name_len,
+           z->name, (int) n->pid);
+
+    c->silent = 1;
+    l->stats.handovers++;
+
+    rt_zone_rewind(l, z);
+    rt_zone_take(z, n);
+}
+
+
+void
+rt_zone_watch(rt_link_t *l, rt_zone_t *z)
+{
+    uint64_t  now, since;
+
+    if (z->publisher == NULL
+        || (z->window_first == z->window_next && z->live.n == 0))
+    {
+        z->owed_ms = 0;
+        return;
+    }
+
+    now = rt_loop_now();
+
+    if (z->owed_ms == 0) {
+        z->owed_ms = rt_max(now, 1);
+    }
+
+    since = rt_max(z->owed_ms, z->publisher->heard_ms);
+
+    if (now - since >= RT_LINK_HANDOVER_MS) {
+        rt_zone_hand_over(l, z);
+        z->owed_ms = rt_max(now, 1);
+        since = now;
+    }
+
+    if (rt_timer_at(&l->watch) == 0) {
+        rt_timer_set(&l->watch, RT_LINK_HANDOVER_MS - (now - since));
     }
 }
 
