@@ -124,7 +124,8 @@ is_deeply($status->{projections}{auctions},
           { since => 1, entities => 1, passed_over => 0 }, 'the status')
     or diag show($status);
 
-is(post('late', 'cancel', '{}', 'sam'), 200, 'cancelled');
+is(post('late', 'cancel', '{}', 'sam'), 409, 'there is a bid');
+is(post('late', 'close', '{}', 'sam'), 200, 'closed');
 is(names(list('open')), 'early & co+% hidden', 'and not open any more');
 
 $d->kill;

@@ -13,8 +13,10 @@ const WORDS = {
     busy: 'The server has too much to do.',
     closed: 'The auction is over.',
     forbidden: 'Only the seller may do that.',
+    has_bids: 'There is a bid that binds the seller.',
     no_buy_now: 'There is no buying it now any more.',
     not_open: 'The auction is not open.',
+    own_auction: 'A seller does not bid.',
     unavailable: 'realtimed is away, nothing was done.'
 };
 

@@ -934,6 +934,55 @@ test_limits(void **state)
 }
 
 
+/* the seller neither bids nor walks away from a bid that binds */
+
+static void
+test_seller(void **state)
+{
+    size_t  i;
+    char    terms[128];
+
+    static const char  *kinds[] = { "english", "dutch", "sealed", "vickrey" };
+
+    (void) state;
+
+    for (i = 0; i < 4; i++) {
+        sprintf(terms, "{\"kind\":\"%s\",\"start\":100,\"reserve\":50,"
+                "\"ends_in_ms\":1000}", kinds[i]);
+        begin(terms);
+        assert_int_equal(cmd("sue", "bid", "{\"amount\":100}"), 403);
+        has("own_auction");
+        assert_int_equal(cmd("sue", "buy", "{}"), 403);
+        assert_int_equal(cmd("ann", "cancel", "{}"), 403);
+        assert_int_equal(cmd("sue", "cancel", "{}"), 200);
+    }
+
+    /* with a reserve: until it is met */
+
+    begin("{\"kind\":\"english\",\"start\":100,\"reserve\":300,"
+          "\"ends_in_ms\":1000}");
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":299}"), 201);
+    assert_int_equal(cmd("sue", "cancel", "{}"), 200);
+
+    begin("{\"kind\":\"english\",\"start\":100,\"reserve\":300,"
+          "\"ends_in_ms\":1000}");
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":100,\"max\":300}"), 201);
+    assert_int_equal(cmd("sue", "cancel", "{}"), 409);
+    has("has_bids");
+    assert_int_equal(cmd("sue", "close", "{}"), 200);
+    has("\"winner\":\"ann\"");
+
+    /* sealed ones: nobody knows whether it is met */
+
+    begin("{\"kind\":\"vickrey\",\"start\":100,\"reserve\":300,"
+          "\"ends_in_ms\":1000}");
+    assert_int_equal(cmd("ann", "bid", "{\"amount\":100}"), 201);
+    assert_int_equal(cmd("sue", "cancel", "{}"), 409);
+    assert_int_equal(cmd("ann", "retract", "{}"), 200);
+    assert_int_equal(cmd("sue", "cancel", "{}"), 200);
+}
+
+
 static void
 test_life(void **state)
 {
@@ -948,8 +997,12 @@ test_life(void **state)
     assert_int_equal(cmd("", "bid", "{\"amount\":1}"), 401);
     assert_int_equal(cmd("ann", "bid", "{\"amount\":1}"), 201);
     assert_int_equal(cmd("ann", "cancel", "{}"), 403);
+    assert_int_equal(cmd("sue", "cancel", "{}"), 409);
+    has("has_bids");
+    assert_int_equal(cmd("ann", "retract", "{}"), 200);
     assert_int_equal(cmd("sue", "cancel", "{}"), 200);
     assert_int_equal(cmd("sue", "cancel", "{}"), 409);
+    has("closed");
     assert_int_equal(cmd("ann", "bid", "{\"amount\":9}"), 409);
     ask("", "state");
     has("\"state\":\"cancelled\"");
@@ -1111,6 +1164,7 @@ main(void)
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_seller),
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_bad_input),
         cmocka_unit_test(test_json)

@@ -98,6 +98,11 @@ rt_auction_decide_open(const rt_auction_t *a, const rt_input_t *in,
         return RT_ERROR;
     }
 
+    if (rt_str_eq(a->t.seller, in->user)) {
+        rt_refuse(out, 403, "own_auction", "a seller does not bid");
+        return RT_ERROR;
+    }
+
     if (a->state == RT_AUCTION_SCHEDULED) {
         rt_refuse(out, 409, "not_open", "the auction has not begun");
         return RT_ERROR;
@@ -498,11 +503,38 @@ rt_auction_decide_close(const rt_auction_t *a, const rt_input_t *in,
 }
 
 
+/*
+ * As with auctioneers: what is offered with a reserve may be withdrawn until a
+ * bid has met it, what is offered without one until there is a bid.  Whether a
+ * sealed bid meets the reserve is not known before the end.
+ */
+
+static rt_uint_t
+rt_auction_decide_is_bound(const rt_auction_t *a)
+{
+    uint32_t  i;
+
+    for (i = 0; i < a->n && rt_auction_is_sealed(a); i++) {
+        if (a->bidders[i].sealed) {
+            return 1;
+        }
+    }
+
+    return a->leader >= 0 && a->price >= a->t.reserve;
+}
+
+
 static void
 rt_auction_decide_cancel(const rt_auction_t *a, const rt_input_t *in,
     rt_output_t *out)
 {
     if (rt_auction_decide_seller(a, in, out) != RT_OK) {
+        return;
+    }
+
+    if (a->t.seller.len && rt_auction_decide_is_bound(a)) {
+        rt_refuse(out, 409, "has_bids", "there is a bid that binds the seller; "
+                  "\"close\" ends it by its rules");
         return;
     }
 
