@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "rt_io.h"
+#include "rt_log.h"
 
 
 static int
@@ -18,7 +19,8 @@ rt_io_open(const char *path, int flags, mode_t mode)
 }
 
 
-rt_io_t  rt_io = { rt_io_open, pread, pwrite, fdatasync, rename };
+rt_io_t  rt_io = { rt_io_open, pread, pwrite, fdatasync, fsync, rename,
+                   unlink, mkdir, stat, fstat, opendir };
 
 
 rt_int_t
@@ -98,19 +100,57 @@ rt_io_sync(int fd)
 rt_int_t
 rt_io_sync_dir(const char *path)
 {
-    int       fd;
-    rt_int_t  rc;
+    int  fd, rc, err;
 
-    fd = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    fd = rt_io.open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC, 0);
 
     if (fd == -1) {
         return RT_ERROR;
     }
 
-    rc = fsync(fd) == -1 ? RT_ERROR : RT_OK;
-    close(fd);
+    do {
+        rc = rt_io.fsync(fd);
+    } while (rc == -1 && errno == EINTR);
 
-    return rc;
+    err = errno;
+    close(fd);
+    errno = err;
+
+    return rc == -1 ? RT_ERROR : RT_OK;
+}
+
+
+rt_int_t
+rt_io_make_dir(const char *path)
+{
+    char  parent[PATH_MAX];
+
+    if (rt_io.mkdir(path, 0700) == -1 && errno != EEXIST) {
+        return RT_ERROR;
+    }
+
+    /* always: a start that failed here before has made it */
+
+    snprintf(parent, sizeof(parent), "%s/..", path);
+
+    if (rt_io_sync_dir(parent) != RT_OK && errno != EACCES) {
+        return RT_ERROR;
+    }
+
+    return RT_OK;                           /* not ours: another made it */
+}
+
+
+rt_int_t
+rt_io_remove(const char *path)
+{
+    if (rt_io.unlink(path) == 0 || errno == ENOENT) {
+        return RT_OK;
+    }
+
+    rt_log(RT_LOG_ERR, errno, "unlink() \"%s\" failed", path);
+
+    return RT_ERROR;
 }
 
 
@@ -135,7 +175,7 @@ rt_io_replace(const char *dir, const char *name, const void *data, size_t size,
     {
         err = errno;
         close(fd);
-        unlink(aside);
+        (void) rt_io_remove(aside);
         errno = err;
         return RT_ERROR;
     }
@@ -143,6 +183,9 @@ rt_io_replace(const char *dir, const char *name, const void *data, size_t size,
     close(fd);
 
     if (rt_io.rename(aside, path) == -1) {
+        err = errno;
+        (void) rt_io_remove(aside);
+        errno = err;
         return RT_ERROR;
     }
 

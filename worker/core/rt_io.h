@@ -1,15 +1,18 @@
 /*
  * Files: reads and writes that are complete, and files replaced at once.
  *
- * All that the journal and the snapshots do to files goes through the table
- * rt_io, so that a test can make it fail with short writes, EINTR, ENOSPC, EIO
- * and a slow fdatasync().
+ * All that the journal and the snapshots do to files and directories goes
+ * through the table rt_io, so that a test can make each call fail: with short
+ * writes, EINTR, ENOSPC, EIO, EMFILE, and a slow fdatasync().
  */
 
 
 #ifndef _RT_IO_H_INCLUDED_
 #define _RT_IO_H_INCLUDED_
 
+
+#include <dirent.h>
+#include <sys/stat.h>
 
 #include "rt_core.h"
 
@@ -19,7 +22,13 @@ typedef struct {
     ssize_t    (*pread)(int fd, void *buf, size_t size, off_t offset);
     ssize_t    (*pwrite)(int fd, const void *buf, size_t size, off_t offset);
     int        (*fdatasync)(int fd);
+    int        (*fsync)(int fd);            /* of a directory */
     int        (*rename)(const char *from, const char *to);
+    int        (*unlink)(const char *path);
+    int        (*mkdir)(const char *path, mode_t mode);
+    int        (*stat)(const char *path, struct stat *st);
+    int        (*fstat)(int fd, struct stat *st);
+    DIR       *(*opendir)(const char *path);
 } rt_io_t;
 
 
@@ -34,6 +43,12 @@ ssize_t rt_io_read(int fd, void *buf, size_t size, off_t offset);
 
 rt_int_t rt_io_sync(int fd);
 rt_int_t rt_io_sync_dir(const char *path);
+
+/* the directory, made if it is not there; it lasts then, as its parent says */
+rt_int_t rt_io_make_dir(const char *path);
+
+/* a file that has no use any more; RT_ERROR if it is still there, logged */
+rt_int_t rt_io_remove(const char *path);
 
 /*
  * A whole file at once: written aside, synced, renamed.  Without sync it does

@@ -4,13 +4,11 @@
  */
 
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,8 +98,8 @@ rt_journal_open(rt_journal_t *j, const rt_journal_conf_t *conf)
     pthread_cond_init(&j->wake_writer, NULL);
     pthread_cond_init(&j->wake_preparer, NULL);
 
-    if (!conf->read_only && mkdir(j->dir, 0700) == -1 && errno != EEXIST) {
-        rt_log(RT_LOG_EMERG, errno, "mkdir() \"%s\" failed", j->dir);
+    if (!conf->read_only && rt_io_make_dir(j->dir) != RT_OK) {
+        rt_log(RT_LOG_EMERG, errno, "making \"%s\" failed", j->dir);
         goto failed;
     }
 
@@ -134,7 +132,7 @@ rt_journal_lock(rt_journal_t *j)
 
     snprintf(path, sizeof(path), "%s/lock", j->dir);
 
-    j->lock_fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
+    j->lock_fd = rt_io.open(path, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
 
     if (j->lock_fd == -1) {
         rt_log(RT_LOG_EMERG, errno, "open() \"%s\" failed", path);
@@ -223,44 +221,68 @@ rt_journal_new_epoch(rt_journal_t *j)
 }
 
 
+/* is it prefix, a number, tail: a name that only we give? */
+
+static rt_uint_t
+rt_journal_is_name(const char *name, const char *prefix, const char *tail,
+    uint32_t *n)
+{
+    char           want[64];
+    const char    *p;
+    unsigned long  number;
+
+    p = name + strlen(prefix);
+
+    if (strncmp(name, prefix, strlen(prefix)) != 0 || *p < '0' || *p > '9') {
+        return 0;
+    }
+
+    number = strtoul(p, NULL, 10);
+
+    if (number > UINT32_MAX / 2) {
+        return 0;
+    }
+
+    snprintf(want, sizeof(want), "%s%lu%s", prefix, number, tail);
+    *n = (uint32_t) number;
+
+    return strcmp(name, want) == 0;
+}
+
+
 /* a spare is kept if it is whole and its number continues the others */
 
 static void
-rt_journal_found_spare(rt_journal_t *j, const char *name)
+rt_journal_found_spare(rt_journal_t *j, const char *name, uint32_t n)
 {
     char         path[PATH_MAX];
-    uint32_t     n;
     struct stat  st;
 
     snprintf(path, sizeof(path), "%s/%s", j->dir, name);
 
-    if (strstr(name, ".new") != NULL
-        || name[0] == 'o'
-        || stat(path, &st) == -1
-        || (size_t) st.st_size != j->conf.segment_size)
+    if (rt_io.stat(path, &st) == 0
+        && (size_t) st.st_size == j->conf.segment_size)
     {
-        unlink(path);
-        return;
+        if (j->spare_next == 0) {
+            j->spare_first = n;
+            j->spare_next = n + 1;
+            return;
+        }
+
+        if (n == j->spare_next) {
+            j->spare_next++;
+            return;
+        }
     }
 
-    n = (uint32_t) atoi(name + 6);
-
-    if (j->spare_next == 0) {
-        j->spare_first = n;
-        j->spare_next = n + 1;
-
-    } else if (n == j->spare_next) {
-        j->spare_next++;
-
-    } else {
-        unlink(path);
-    }
+    (void) rt_io_remove(path);
 }
 
 
 static void
 rt_journal_found(rt_journal_t *j, const char *name, rt_journal_range_t *range)
 {
+    char      path[PATH_MAX];
     uint32_t  n;
 
     if (strlen(name) == 12 && strcmp(name + 8, ".seg") == 0
@@ -272,10 +294,20 @@ rt_journal_found(rt_journal_t *j, const char *name, rt_journal_range_t *range)
         return;
     }
 
-    if (!j->conf.read_only
-        && (strncmp(name, "spare-", 6) == 0 || strncmp(name, "old-", 4) == 0))
+    if (j->conf.read_only) {
+        return;
+    }
+
+    if (rt_journal_is_name(name, "spare-", "", &n)) {
+        rt_journal_found_spare(j, name, n);
+        return;
+    }
+
+    if (rt_journal_is_name(name, "spare-", ".new", &n)
+        || rt_journal_is_name(name, "old-", "", &n))
     {
-        rt_journal_found_spare(j, name);
+        snprintf(path, sizeof(path), "%s/%s", j->dir, name);
+        (void) rt_io_remove(path);
     }
 }
 
@@ -288,11 +320,12 @@ rt_journal_found(rt_journal_t *j, const char *name, rt_journal_range_t *range)
 static rt_int_t
 rt_journal_scan_dir(rt_journal_t *j)
 {
+    int                  err;
     DIR                 *d;
     struct dirent       *de;
     rt_journal_range_t   range;
 
-    d = opendir(j->dir);
+    d = rt_io.opendir(j->dir);
 
     if (d == NULL) {
         rt_log(RT_LOG_EMERG, errno, "opendir() \"%s\" failed", j->dir);
@@ -301,11 +334,24 @@ rt_journal_scan_dir(rt_journal_t *j)
 
     memset(&range, 0, sizeof(rt_journal_range_t));
 
-    for (de = readdir(d); de != NULL; de = readdir(d)) {
+    for ( ;; ) {
+        errno = 0;
+        de = readdir(d);
+
+        if (de == NULL) {
+            break;
+        }
+
         rt_journal_found(j, de->d_name, &range);
     }
 
+    err = errno;
     closedir(d);
+
+    if (err) {
+        rt_log(RT_LOG_EMERG, err, "readdir() \"%s\" failed", j->dir);
+        return RT_ERROR;
+    }
 
     j->nspares = j->spare_next - j->spare_first;
 

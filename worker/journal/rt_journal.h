@@ -161,6 +161,7 @@ typedef struct {
     /* the writer's */
     int                  write_fd;
     uint32_t             write_segment;
+    rt_uint_t            dir_unsynced;      /* a segment's name may not last */
 } rt_journal_t;
 
 

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rt_io.h"
@@ -59,22 +58,26 @@ rt_journal_make_spare(rt_journal_t *j, uint32_t spare, const u_char *zeros)
         }
     }
 
-    close(fd);
-
-    return rt_io.rename(aside, path) == -1 ? RT_ERROR : RT_OK;
+    if (rt_io.rename(aside, path) == 0) {
+        close(fd);
+        return RT_OK;
+    }
 
 failed:
 
     err = errno;
     close(fd);
-    unlink(aside);
+    (void) rt_io_remove(aside);
     errno = err;
 
     return RT_ERROR;
 }
 
 
-/* a dropped segment's blocks are allocated: its bytes fit no new salt */
+/*
+ * A dropped segment's blocks are allocated: its bytes fit no new salt.  Where
+ * that fails it goes, at the next start at the latest.
+ */
 
 static rt_int_t
 rt_journal_recycle(rt_journal_t *j, uint32_t spare, uint32_t old)
@@ -85,14 +88,16 @@ rt_journal_recycle(rt_journal_t *j, uint32_t spare, uint32_t old)
     rt_old_path(j, old, from);
     rt_spare_path(j, spare, to);
 
-    if (stat(from, &st) == -1
-        || (size_t) st.st_size != j->conf.segment_size)
+    if (rt_io.stat(from, &st) == 0
+        && (size_t) st.st_size == j->conf.segment_size
+        && rt_io.rename(from, to) == 0)
     {
-        unlink(from);
-        return RT_ERROR;
+        return RT_OK;
     }
 
-    return rt_io.rename(from, to) == -1 ? RT_ERROR : RT_OK;
+    (void) rt_io_remove(from);
+
+    return RT_ERROR;
 }
 
 
@@ -160,8 +165,12 @@ rt_journal_preparer(void *data)
 
         pthread_mutex_unlock(&j->mutex);
 
-        rc = recycle ? rt_journal_recycle(j, spare, old)
-                     : rt_journal_make_spare(j, spare, zeros);
+        rc = recycle ? rt_journal_recycle(j, spare, old) : RT_ERROR;
+
+        if (rc != RT_OK) {
+            rc = rt_journal_make_spare(j, spare, zeros);
+        }
+
         err = errno;
 
         pthread_mutex_lock(&j->mutex);
@@ -185,7 +194,7 @@ rt_journal_preparer(void *data)
 void
 rt_journal_retain(rt_journal_t *j, uint64_t addr)
 {
-    int        rc;
+    int        rc, err;
     char       path[PATH_MAX], old[PATH_MAX];
     rt_uint_t  i, recycle;
 
@@ -211,13 +220,15 @@ rt_journal_retain(rt_journal_t *j, uint64_t addr)
             j->old_next += rc == 0;
 
         } else {
-            rc = unlink(path);
+            rc = rt_io.unlink(path);
         }
+
+        err = errno;
 
         pthread_mutex_unlock(&j->mutex);
 
-        if (rc == -1) {
-            rt_log(RT_LOG_CRIT, errno, "removing \"%s\" failed", path);
+        if (rc == -1 && err != ENOENT) {
+            rt_log(RT_LOG_CRIT, err, "removing \"%s\" failed", path);
             return;
         }
 

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rt_io.h"
@@ -39,7 +38,8 @@ rt_recover_zero(rt_journal_t *j, uint32_t segment, uint64_t offset,
         return RT_ERROR;
     }
 
-    if (fstat(fd, &st) == -1) {
+    if (rt_io.fstat(fd, &st) == -1) {
+        rt_log(RT_LOG_EMERG, errno, "fstat() \"%s\" failed", path);
         close(fd);
         return RT_ERROR;
     }
@@ -107,12 +107,58 @@ rt_recover_torn(rt_journal_t *j, uint64_t addr, uint64_t last)
 }
 
 
+/*
+ * What was begun after the cut, or made and never begun.  The last goes first:
+ * a failure on the way must not leave a hole in the numbers.
+ */
+
+static rt_int_t
+rt_recover_unlink(rt_journal_t *j, uint32_t from)
+{
+    char         path[PATH_MAX];
+    uint32_t     n;
+    struct stat  st;
+
+    for (n = from; /* void */ ; n++) {
+        rt_segment_path(j, n, path);
+
+        if (rt_io.stat(path, &st) == -1) {
+
+            if (errno == ENOENT) {
+                break;
+            }
+
+            rt_log(RT_LOG_EMERG, errno, "stat() \"%s\" failed", path);
+            return RT_ERROR;
+        }
+    }
+
+    if (n == from) {
+        return RT_OK;
+    }
+
+    while (n-- > from) {
+        rt_segment_path(j, n, path);
+
+        if (rt_io.unlink(path) == -1) {
+            rt_log(RT_LOG_EMERG, errno, "unlink() \"%s\" failed", path);
+            return RT_ERROR;
+        }
+    }
+
+    if (rt_io_sync_dir(j->dir) != RT_OK) {
+        rt_log(RT_LOG_EMERG, errno, "fsync() \"%s\" failed", j->dir);
+        return RT_ERROR;
+    }
+
+    return RT_OK;
+}
+
+
 rt_int_t
 rt_journal_recover(rt_journal_t *j, uint64_t addr, uint64_t seq,
     rt_scan_result_t *res, rt_scan_pt handler, void *data)
 {
-    char      path[PATH_MAX];
-    uint32_t  n;
     uint64_t  last;
 
     if (rt_journal_scan(j, addr, seq, res, handler, data) != RT_OK) {
@@ -122,6 +168,13 @@ rt_journal_recover(rt_journal_t *j, uint64_t addr, uint64_t seq,
     j->next_seq = rt_max(res->seq, 1);
     j->last_time = res->time_ms;
     j->window_size = 0;                     /* it may hold what is cut */
+
+    /* names that a predecessor gave may not be on disk yet */
+
+    if (rt_io_sync_dir(j->dir) != RT_OK) {
+        rt_log(RT_LOG_EMERG, errno, "fsync() \"%s\" failed", j->dir);
+        return RT_ERROR;
+    }
 
     if (res->addr == 0) {
         return RT_OK;
@@ -139,18 +192,7 @@ rt_journal_recover(rt_journal_t *j, uint64_t addr, uint64_t seq,
         return RT_OK;
     }
 
-    /* what was begun after the cut, or made and never begun */
-
-    for (n = j->segment + 1; /* void */ ; n++) {
-        rt_segment_path(j, n, path);
-
-        if (unlink(path) == -1) {
-            break;
-        }
-    }
-
-    if (n != j->segment + 1 && rt_io_sync_dir(j->dir) != RT_OK) {
-        rt_log(RT_LOG_EMERG, errno, "fsync() \"%s\" failed", j->dir);
+    if (rt_recover_unlink(j, j->segment + 1) != RT_OK) {
         return RT_ERROR;
     }
 
@@ -177,7 +219,7 @@ rt_repair_save(rt_journal_t *j, uint32_t segment, uint64_t *segment_size)
 
     fd = rt_io.open(path, O_RDONLY|O_CLOEXEC, 0);
 
-    if (fd == -1 || fstat(fd, &st) == -1) {
+    if (fd == -1 || rt_io.fstat(fd, &st) == -1) {
         rt_log(RT_LOG_ERR, errno, "open() \"%s\" failed", path);
 
         if (fd != -1) {
@@ -215,13 +257,24 @@ rt_repair_rename(rt_journal_t *j, uint32_t segment)
     rt_segment_path(j, segment, path);
     snprintf(aside, sizeof(aside), "%s.damaged", path);
 
-    return rt_io.rename(path, aside) == -1 ? RT_ERROR : RT_OK;
+    if (rt_io.rename(path, aside) == -1) {
+
+        if (errno == ENOENT) {
+            return RT_DECLINED;
+        }
+
+        rt_log(RT_LOG_ERR, errno, "rename() \"%s\" failed", path);
+        return RT_ERROR;
+    }
+
+    return RT_OK;
 }
 
 
 rt_int_t
 rt_journal_repair(rt_journal_t *j, const rt_scan_result_t *res)
 {
+    rt_int_t  rc;
     uint32_t  n, segment;
     uint64_t  size;
 
@@ -231,7 +284,15 @@ rt_journal_repair(rt_journal_t *j, const rt_scan_result_t *res)
         return RT_ERROR;
     }
 
-    for (n = segment + 1; rt_repair_rename(j, n) == RT_OK; n++) { /* void */ }
+    n = segment;
+
+    do {
+        rc = rt_repair_rename(j, ++n);
+    } while (rc == RT_OK);
+
+    if (rc == RT_ERROR) {
+        return RT_ERROR;
+    }
 
     if (rt_addr_offset(res->addr) == 0) {
         if (rt_repair_rename(j, segment) != RT_OK) {

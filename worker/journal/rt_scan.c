@@ -21,7 +21,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rt_crc32c.h"
@@ -357,7 +356,7 @@ rt_scan_search(rt_scan_t *s, uint32_t segment, uint64_t offset, uint64_t seq,
         return 0;
     }
 
-    if (fstat(fd, &st) == -1 || (uint64_t) st.st_size <= offset) {
+    if (rt_io.fstat(fd, &st) == -1 || (uint64_t) st.st_size <= offset) {
         close(fd);
         return 0;
     }

@@ -4,11 +4,9 @@
  */
 
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rt_crc32c.h"
@@ -128,7 +126,7 @@ rt_snapshot_commit(const char *dir, uint64_t seq)
 
     for (i = RT_SNAPSHOTS; i < n; i++) {
         rt_snapshot_path(dir, seqs[i], "", to);
-        unlink(to);
+        (void) rt_io_remove(to);
     }
 
     return RT_OK;
@@ -141,7 +139,7 @@ rt_snapshot_abandon(const char *dir, uint64_t seq)
     char  path[PATH_MAX];
 
     rt_snapshot_path(dir, seq, ".new", path);
-    unlink(path);
+    (void) rt_io_remove(path);
 }
 
 
@@ -166,7 +164,7 @@ rt_snapshot_list(const char *dir, uint64_t *seqs, rt_uint_t max)
     struct dirent       *de;
     unsigned long long   seq;
 
-    d = opendir(dir);
+    d = rt_io.opendir(dir);
 
     if (d == NULL) {
         return 0;
@@ -202,7 +200,7 @@ rt_snapshot_load(const char *dir, uint64_t seq, rt_snapshot_head_t *head,
 
     fd = rt_io.open(path, O_RDONLY|O_CLOEXEC, 0);
 
-    if (fd == -1 || fstat(fd, &st) == -1) {
+    if (fd == -1 || rt_io.fstat(fd, &st) == -1) {
         rt_log(RT_LOG_ERR, errno, "open() \"%s\" failed", path);
 
         if (fd != -1) {

@@ -67,9 +67,23 @@ rt_journal_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, rt_uint_t ms)
 }
 
 
+/* it has become a segment, or it is gone */
+
+static void
+rt_journal_spare_used(rt_journal_t *j)
+{
+    pthread_mutex_lock(&j->mutex);
+    j->spare_first++;
+    j->nspares--;
+    pthread_cond_signal(&j->wake_preparer);
+    pthread_mutex_unlock(&j->mutex);
+}
+
+
 static rt_int_t
 rt_journal_take_spare(rt_journal_t *j, uint32_t segment)
 {
+    int        err;
     char       from[PATH_MAX], to[PATH_MAX];
     uint32_t   spare;
     rt_uint_t  n;
@@ -97,15 +111,21 @@ rt_journal_take_spare(rt_journal_t *j, uint32_t segment)
     rt_spare_path(j, spare, from);
     rt_segment_path(j, segment, to);
 
-    if (rt_io.rename(from, to) == -1 || rt_io_sync_dir(j->dir) != RT_OK) {
+    if (rt_io.rename(from, to) == -1) {
+
+        if (errno == ENOENT) {
+            err = errno;
+            rt_journal_spare_used(j);       /* somebody has removed it */
+            errno = err;
+        }
+
         return RT_ERROR;
     }
 
-    pthread_mutex_lock(&j->mutex);
-    j->spare_first++;
-    j->nspares--;
-    pthread_cond_signal(&j->wake_preparer);
-    pthread_mutex_unlock(&j->mutex);
+    /* whatever fails from here on, the file has its new name */
+
+    j->dir_unsynced = 1;
+    rt_journal_spare_used(j);
 
     return RT_OK;
 }
@@ -155,6 +175,24 @@ rt_journal_write_to(rt_journal_t *j, uint32_t segment)
 }
 
 
+/* until it succeeds, in this try or a later one */
+
+static rt_int_t
+rt_journal_sync_names(rt_journal_t *j)
+{
+    if (j->dir_unsynced) {
+
+        if (rt_io_sync_dir(j->dir) != RT_OK) {
+            return RT_ERROR;
+        }
+
+        j->dir_unsynced = 0;
+    }
+
+    return RT_OK;
+}
+
+
 static rt_int_t
 rt_journal_write(rt_journal_t *j, rt_batch_t *b, uint64_t *us)
 {
@@ -165,7 +203,9 @@ rt_journal_write(rt_journal_t *j, rt_batch_t *b, uint64_t *us)
     for (i = 0; i < b->nchunks; i++) {
         c = &b->chunks[i];
 
-        if (rt_journal_write_to(j, c->segment) != RT_OK) {
+        if (rt_journal_write_to(j, c->segment) != RT_OK
+            || rt_journal_sync_names(j) != RT_OK)
+        {
             return RT_ERROR;
         }
 
