@@ -177,6 +177,20 @@ rt_dispatch_check_entity(rt_str_t s)
 }
 
 
+rt_int_t
+rt_dispatch_unreadable(rt_dispatch_t *d, rt_answer_t *a, const rt_entity_t *e)
+{
+    if (e->damaged) {
+        return rt_dispatch_say(d, a, 500, "unreadable",
+                               "its events cannot be read, the journal is "
+                               "damaged");
+    }
+
+    return rt_dispatch_say(d, a, 503, "unavailable",
+                           "the journal cannot be read now");
+}
+
+
 /* an entity with its state; it may have been evicted */
 
 rt_entity_t *
@@ -195,9 +209,15 @@ rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine, rt_str_t name)
     if (e->state == NULL) {
         e->state = rt_history_state(d, e, e->version, &gone);
 
-        /* eviction made sure that its events are kept */
+        if (e->state == NULL) {
 
-        rt_assert(e->state != NULL);
+            /* eviction made sure that they are kept: somebody has not */
+
+            e->damaged |= gone != RT_HISTORY_LATER;
+            return e;
+        }
+
+        e->damaged = 0;
         d->stats.reloaded++;
     }
 
@@ -240,6 +260,10 @@ rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a)
     }
 
     e = rt_dispatch_entity(d, engine, rq->entity);
+
+    if (e && e->state == NULL) {
+        return rt_dispatch_unreadable(d, a, e);
+    }
 
     if (e && e->due_ms && e->due_ms <= d->clock_ms
         && rt_tick_run(d, e) != RT_OK)

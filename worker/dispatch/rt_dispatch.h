@@ -142,9 +142,15 @@ void rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b);
 
 /* entities */
 
-/* with its state; NULL: there is none */
+/*
+ * With its state; NULL: there is none.  Its state is NULL if it was evicted
+ * and its events cannot be read: then rt_dispatch_unreadable() is the answer.
+ */
 rt_entity_t *rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine,
     rt_str_t name);
+
+rt_int_t rt_dispatch_unreadable(rt_dispatch_t *d, rt_answer_t *a,
+    const rt_entity_t *e);
 
 /*
  * Entities whose subscribers have events to get.  An entity is one when a
@@ -183,11 +189,16 @@ rt_int_t rt_dispatch_snapshot_now(rt_dispatch_t *d);
 
 /* events as records have them */
 
+/* why events of the past are not there */
+#define RT_HISTORY_GONE        1            /* retention has dropped them */
+#define RT_HISTORY_UNREADABLE  2            /* damaged: 500 */
+#define RT_HISTORY_LATER       3            /* no descriptors: 503 */
+
 /*
  * The addresses of up to n events of an entity, from version "from" on.
- * Returns how many; *gone is set when they are no longer kept.
+ * Returns how many; *gone is set to one of RT_HISTORY_* when there are none.
  */
-rt_uint_t rt_history_page(rt_dispatch_t *d, const rt_entity_t *e,
+rt_uint_t rt_history_page(rt_dispatch_t *d, rt_entity_t *e,
     uint64_t from, uint64_t *addrs, rt_uint_t n, rt_uint_t *gone);
 
 /*

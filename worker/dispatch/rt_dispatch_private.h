@@ -198,7 +198,7 @@ void rt_projection_status(rt_dispatch_t *d, rt_buf_t *b);
 /* rt_history.c */
 
 /* the state after that version; NULL if it cannot be had */
-void *rt_history_state(rt_dispatch_t *d, const rt_entity_t *e,
+void *rt_history_state(rt_dispatch_t *d, rt_entity_t *e,
     uint64_t version, rt_uint_t *gone);
 
 /* the generic queries; RT_DECLINED: not one of them */

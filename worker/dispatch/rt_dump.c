@@ -39,7 +39,7 @@ rt_dump_floor(rt_dispatch_t *d)
         for (i = 0; i < tables[k]->n; i++) {
             e = tables[k]->list[i];
 
-            if (e->state == NULL) {
+            if (e->state == NULL && !e->damaged) {
                 floor = rt_min(floor, e->first_addr);
             }
         }

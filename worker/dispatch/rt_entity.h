@@ -45,7 +45,8 @@ typedef struct {
 
 struct rt_entity_s {
     const rt_engine_t   *engine;
-    void                *state;             /* owner; NULL: evicted */
+    void                *state;             /* owner; NULL: evicted, or
+                                               unreadable */
     rt_table_node_t      node;              /* by engine and name */
     uint64_t             version;
     uint64_t             first_addr;        /* of its first event */
@@ -64,7 +65,9 @@ struct rt_entity_s {
 
     rt_subscription_t   *subscriptions;     /* a list */
     rt_entity_t         *dirty_next;        /* has new events to tell */
-    rt_uint_t            dirty;
+    unsigned             dirty:1;
+    unsigned             damaged:1;         /* its events cannot be read, and
+                                               that is logged */
 
     uint32_t             name_len;
     u_char               name[];

@@ -55,7 +55,7 @@ rt_unevict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
     {
         e = t->list[(*next)++ % t->n];
 
-        if (e->state == NULL) {
+        if (e->state == NULL && !e->damaged) {
             (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
             reloaded++;
         }

@@ -16,11 +16,88 @@
 #define RT_HISTORY_PAGE  RT_ENTITY_MARK
 
 
+/*
+ * One of the entity's records, of that version, 0: of a projection's, which
+ * are another's; *gone says why it is not there.
+ */
+
+static rt_int_t
+rt_history_read(rt_dispatch_t *d, rt_entity_t *e, uint64_t addr,
+    uint64_t version, rt_record_t *rec, rt_uint_t *gone)
+{
+    rt_int_t            rc;
+    const rt_engine_t  *engine;
+
+    rc = rt_journal_read(&d->journal, addr, rec);
+
+    /* whole, but another one: a file has been exchanged */
+
+    engine = e->engine->source ? e->engine->source : e->engine;
+
+    if (rc == RT_OK
+        && (rec->type >= RT_RECORD_SYSTEM || rec->engine != engine->id
+            || (version && (rec->version != version
+                            || !rt_str_eq(rec->entity, rt_entity_name(e))))))
+    {
+        rc = RT_ERROR;
+    }
+
+    switch (rc) {
+
+    case RT_OK:
+        return RT_OK;
+
+    case RT_DECLINED:
+        *gone = RT_HISTORY_GONE;
+        return RT_ERROR;
+
+    case RT_AGAIN:
+        *gone = RT_HISTORY_LATER;
+        return RT_ERROR;
+
+    default:
+        *gone = RT_HISTORY_UNREADABLE;
+    }
+
+    if (!e->damaged) {
+        e->damaged = 1;
+        rt_log(RT_LOG_CRIT, d->journal.read_error, "\"%s\" \"%.*s\" cannot "
+               "be read: no record of it at %08u.seg:%u, the journal is "
+               "damaged", e->engine->name, (int) e->name_len, e->name,
+               rt_addr_segment(addr), rt_addr_offset(addr));
+    }
+
+    return RT_ERROR;
+}
+
+
+/* the answer for what is not there */
+
+static void
+rt_history_refuse(rt_output_t *out, rt_uint_t gone, int64_t from)
+{
+    switch (gone) {
+
+    case RT_HISTORY_UNREADABLE:
+        rt_refuse(out, 500, "unreadable", "the journal is damaged");
+        break;
+
+    case RT_HISTORY_LATER:
+        rt_refuse(out, 503, "unavailable", "the journal cannot be read now");
+        break;
+
+    default:
+        rt_refuse(out, 410, "gone", "events from version %lld on are no "
+                  "longer kept", (long long) from);
+    }
+}
+
+
 rt_uint_t
-rt_history_page(rt_dispatch_t *d, const rt_entity_t *e, uint64_t from,
+rt_history_page(rt_dispatch_t *d, rt_entity_t *e, uint64_t from,
     uint64_t *addrs, rt_uint_t n, rt_uint_t *gone)
 {
-    uint64_t     mark, last, addr;
+    uint64_t     mark, last, addr, version;
     rt_record_t  rec;
 
     *gone = 0;
@@ -43,11 +120,11 @@ rt_history_page(rt_dispatch_t *d, const rt_entity_t *e, uint64_t from,
 
     mark = (last + RT_ENTITY_MARK - 1) / RT_ENTITY_MARK;
     addr = mark <= e->nmarks ? e->marks[mark - 1] : e->last_addr;
+    version = mark <= e->nmarks ? mark * RT_ENTITY_MARK : e->version;
 
-    for ( ;; ) {
+    for ( /* void */ ; /* void */ ; version--) {
 
-        if (addr == 0 || rt_journal_read(&d->journal, addr, &rec) != RT_OK) {
-            *gone = 1;
+        if (rt_history_read(d, e, addr, version, &rec, gone) != RT_OK) {
             return 0;
         }
 
@@ -57,11 +134,6 @@ rt_history_page(rt_dispatch_t *d, const rt_entity_t *e, uint64_t from,
 
         if (rec.version == from) {
             return n;
-        }
-
-        if (rec.version < from) {
-            *gone = 1;
-            return 0;
         }
 
         addr = rec.prev;
@@ -111,13 +183,12 @@ rt_history_describe(const rt_engine_t *engine, const rt_event_t *ev,
 
 
 void *
-rt_history_state(rt_dispatch_t *d, const rt_entity_t *e, uint64_t version,
+rt_history_state(rt_dispatch_t *d, rt_entity_t *e, uint64_t version,
     rt_uint_t *gone)
 {
     void               *state;
     uint64_t            from, addrs[RT_HISTORY_PAGE];
     rt_buf_t            lifted[2];
-    rt_int_t            rc;
     rt_uint_t           i, n;
     rt_event_t          ev;
     rt_record_t         rec;
@@ -137,19 +208,29 @@ rt_history_state(rt_dispatch_t *d, const rt_entity_t *e, uint64_t version,
         n = rt_history_page(d, e, from, addrs, n, gone);
 
         if (n == 0) {
-            *gone = 1;
             goto failed;
         }
 
         for (i = 0; i < n; i++) {
 
-            if (rt_journal_read(&d->journal, addrs[i], &rec) != RT_OK) {
-                *gone = 1;
+            if (rt_history_read(d, e, addrs[i],
+                                e->engine->source ? 0 : from + i, &rec, gone)
+                != RT_OK)
+            {
+                /* a projection is better without one event than not there */
+
+                if (e->engine->source && *gone == RT_HISTORY_UNREADABLE) {
+                    *gone = 0;
+                    continue;
+                }
+
                 goto failed;
             }
 
-            rc = rt_history_lift(source, &rec, &ev, lifted);
-            rt_assert(rc == RT_OK);
+            if (rt_history_lift(source, &rec, &ev, lifted) != RT_OK) {
+                *gone = RT_HISTORY_UNREADABLE;
+                goto failed;
+            }
 
             e->engine->apply(state, &ev);
         }
@@ -174,21 +255,35 @@ done:
 /* the last version at a time: by the marks, then within a page */
 
 static uint64_t
-rt_history_version_at(rt_dispatch_t *d, const rt_entity_t *e, uint64_t time_ms)
+rt_history_version_at(rt_dispatch_t *d, rt_entity_t *e, uint64_t time_ms,
+    rt_uint_t *gone)
 {
     uint64_t     low, high, mid, addrs[RT_HISTORY_PAGE], version;
-    rt_uint_t    i, n, gone;
+    rt_uint_t    i, n;
     rt_record_t  rec;
 
     low = 0;
     high = e->nmarks;
+    *gone = 0;
 
     while (low < high) {
         mid = (low + high) / 2;
 
-        if (rt_journal_read(&d->journal, e->marks[mid], &rec) == RT_OK
-            && rec.time_ms > time_ms)
+        if (rt_history_read(d, e, e->marks[mid], (mid + 1) * RT_ENTITY_MARK,
+                            &rec, gone)
+            != RT_OK)
         {
+
+            if (*gone != RT_HISTORY_GONE) {
+                return 0;
+            }
+
+            *gone = 0;
+            low = mid + 1;                  /* older than what is kept */
+            continue;
+        }
+
+        if (rec.time_ms > time_ms) {
             high = mid;
 
         } else {
@@ -198,10 +293,14 @@ rt_history_version_at(rt_dispatch_t *d, const rt_entity_t *e, uint64_t time_ms)
 
     version = low * RT_ENTITY_MARK;
 
-    n = rt_history_page(d, e, version + 1, addrs, RT_HISTORY_PAGE, &gone);
+    n = rt_history_page(d, e, version + 1, addrs, RT_HISTORY_PAGE, gone);
+
+    if (*gone == RT_HISTORY_GONE) {
+        *gone = 0;
+    }
 
     for (i = 0; i < n; i++) {
-        if (rt_journal_read(&d->journal, addrs[i], &rec) != RT_OK
+        if (rt_history_read(d, e, addrs[i], version + 1, &rec, gone) != RT_OK
             || rec.time_ms > time_ms)
         {
             break;
@@ -247,15 +346,19 @@ rt_history_list(rt_dispatch_t *d, rt_entity_t *e, const rt_input_t *in,
                             rt_min(left, RT_HISTORY_PAGE), &gone);
 
         if (gone) {
-            rt_refuse(out, 410, "gone", "events from version %lld on are no "
-                      "longer kept", (long long) from);
+            rt_buf_reset(&out->body);
+            rt_history_refuse(out, gone, from);
             return;
         }
 
         for (i = 0; i < n; i++) {
 
-            if (rt_journal_read(&d->journal, addrs[i], &rec) != RT_OK) {
-                rt_refuse(out, 500, "unreadable", "the journal is damaged");
+            if (rt_history_read(d, e, addrs[i], (uint64_t) from + i, &rec,
+                                &gone)
+                != RT_OK)
+            {
+                rt_buf_reset(&out->body);
+                rt_history_refuse(out, gone, from);
                 return;
             }
 
@@ -292,6 +395,7 @@ rt_history_at(rt_dispatch_t *d, rt_entity_t *e, const rt_input_t *in,
     uint64_t     addr;
 
     then = *in;
+    gone = 0;
 
     rc = rt_arg_number(in->args, "version", &n);
 
@@ -300,12 +404,13 @@ rt_history_at(rt_dispatch_t *d, rt_entity_t *e, const rt_input_t *in,
 
         if (rc == RT_OK) {
             then.time_ms = rt_min((uint64_t) n, in->time_ms);
-            n = (int64_t) rt_history_version_at(d, e, (uint64_t) n);
+            n = (int64_t) rt_history_version_at(d, e, (uint64_t) n, &gone);
         }
 
     } else if (rc == RT_OK && n > 0 && (uint64_t) n <= e->version
                && rt_history_page(d, e, (uint64_t) n, &addr, 1, &gone) == 1
-               && rt_journal_read(&d->journal, addr, &rec) == RT_OK)
+               && rt_history_read(d, e, addr, (uint64_t) n, &rec, &gone)
+                  == RT_OK)
     {
         then.time_ms = rec.time_ms;
     }
@@ -313,6 +418,11 @@ rt_history_at(rt_dispatch_t *d, rt_entity_t *e, const rt_input_t *in,
     if (rc != RT_OK) {
         rt_refuse(out, 400, "bad_argument",
                   "one of \"version\" and \"time\" is needed, a number");
+        return;
+    }
+
+    if (gone) {
+        rt_history_refuse(out, gone, n);
         return;
     }
 
@@ -331,7 +441,7 @@ rt_history_at(rt_dispatch_t *d, rt_entity_t *e, const rt_input_t *in,
     state = rt_history_state(d, e, (uint64_t) n, &gone);
 
     if (state == NULL) {
-        rt_refuse(out, 410, "gone", "its events are no longer kept");
+        rt_history_refuse(out, gone, 1);
         return;
     }
 

@@ -141,7 +141,10 @@ rt_projection_apply(rt_dispatch_t *d, rt_projection_t *p, const rt_event_t *ev,
         e = rt_projection_entity(d, p, rt_buf_str(&d->name));
 
         if (e != NULL) {
-            p->engine->apply(e->state, ev);
+            if (e->state) {
+                p->engine->apply(e->state, ev);
+            }
+
             rt_projection_note(e, rec);
         }
     }
@@ -213,11 +216,41 @@ rt_projection_record(void *data, const rt_record_t *rec)
 }
 
 
+/*
+ * The first record after a damage that can be read; RT_DECLINED: none.  At an
+ * offset of 0 it is a segment's header: nothing is read from that segment.
+ */
+
+static rt_int_t
+rt_projection_resume(rt_dispatch_t *d, const rt_scan_result_t *res,
+    uint64_t *addr, uint64_t *seq)
+{
+    rt_int_t     rc;
+    uint64_t     at;
+    rt_record_t  rec;
+
+    at = res->addr;
+
+    do {
+        at = rt_addr_offset(at)
+             ? rt_journal_skip(&d->journal, at)
+             : rt_addr(rt_addr_segment(at) + 1, RT_SEGMENT_HEADER_SIZE);
+
+        rc = rt_journal_try(&d->journal, at, &rec);
+    } while (rc == RT_ERROR);
+
+    *addr = rec.addr;
+    *seq = rec.seq;
+
+    return rc == RT_OK ? RT_OK : RT_DECLINED;
+}
+
+
 rt_int_t
 rt_projection_build(rt_dispatch_t *d, uint64_t seq)
 {
     rt_int_t                rc;
-    uint64_t                start;
+    uint64_t                start, addr, first;
     rt_uint_t               i, n;
     rt_projection_t        *p;
     rt_scan_result_t        res;
@@ -239,13 +272,36 @@ rt_projection_build(rt_dispatch_t *d, uint64_t seq)
 
     start = rt_time_us();
 
-    rc = rt_journal_scan(&d->journal, rt_journal_first(&d->journal), 0, &res,
-                         rt_projection_record, &b);
+    addr = rt_journal_first(&d->journal);
+    first = 0;
 
-    if (rc != RT_OK && !b.done) {
-        rt_log(RT_LOG_EMERG, 0, "journal in \"%s\" %s, and projections must "
-               "be built from it", d->journal.dir, res.error);
-        return RT_ERROR;
+    for ( ;; ) {
+        rc = rt_journal_scan(&d->journal, addr, first, &res,
+                             rt_projection_record, &b);
+
+        if (b.done || (rc == RT_OK && res.seq > seq)) {
+            break;
+        }
+
+        /* what ends before the snapshot is no torn tail */
+
+        if (rc != RT_OK && !res.damaged) {
+            rt_log(RT_LOG_EMERG, 0, "journal in \"%s\" %s, and projections "
+                   "must be built from it", d->journal.dir, res.error);
+            return RT_ERROR;
+        }
+
+        /* the damage is an old one, and the state does not need it */
+
+        rt_log(RT_LOG_CRIT, 0, "journal in \"%s\" is damaged at "
+               "%08u.seg:%u, projections pass over it", d->journal.dir,
+               rt_addr_segment(res.addr), rt_addr_offset(res.addr));
+
+        if (rt_projection_resume(d, &res, &addr, &first) != RT_OK) {
+            break;
+        }
+
+        b.first = first;                    /* what is known without a hole */
     }
 
     for (i = 0; i < d->nprojections; i++) {

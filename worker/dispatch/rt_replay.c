@@ -81,6 +81,10 @@ rt_replay_hash(rt_dispatch_t *d, const rt_record_t *rec,
         return RT_OK;                       /* of a state of another shape */
     }
 
+    if (e && e->state == NULL) {
+        return RT_OK;                       /* its events cannot be read */
+    }
+
     if (e == NULL || rec->data.len != 8
         || rt_get64(rec->data.data) != rt_entity_state_hash(d, e))
     {
@@ -137,11 +141,16 @@ rt_replay_record(rt_dispatch_t *d, const rt_record_t *rec)
         return rt_replay_newer(engine, rec);
     }
 
-    engine->apply(e->state, &ev);
+    if (e->state) {
+        engine->apply(e->state, &ev);
+    }
 
     rt_entity_note(e, rec->version, rec->addr, rec->seq);
     rt_projection_feed(d, engine, &ev, rec);
-    rt_commit_due(d, e);
+
+    if (e->state) {
+        rt_commit_due(d, e);
+    }
 
     return RT_OK;
 }
@@ -157,7 +166,10 @@ rt_entity_state_hash(rt_dispatch_t *d, rt_entity_t *e)
     (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
 
     rt_buf_reset(&d->scratch);
-    e->engine->snapshot(e->state, &d->scratch);
+
+    if (e->state) {
+        e->engine->snapshot(e->state, &d->scratch);
+    }
 
     id = e->engine->id;
     rt_set64(version, e->version);

@@ -34,6 +34,16 @@ rt_tick_gone(rt_dispatch_t *d)
         e = v->entity;
         (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
 
+        if (e->state == NULL) {
+
+            if (!e->damaged) {
+                return RT_TICK_RETRY_MS;
+            }
+
+            rt_visits_told(&d->visits, v);  /* unreadable: nobody to tell */
+            continue;
+        }
+
         if (d->journal.failing || rt_tick_run(d, e) != RT_OK) {
             return RT_TICK_RETRY_MS;
         }

@@ -137,6 +137,8 @@ typedef struct {
     size_t               window_size;
     u_char              *large;             /* a record larger than the window,
                                                owner; NULL: none was read */
+    int                  read_error;        /* errno of the last read */
+    rt_uint_t            read_short;        /* no descriptors: it is logged */
     uint64_t             fd_clock;
     rt_journal_fd_t      fds[RT_JOURNAL_FDS];
 
@@ -200,13 +202,20 @@ rt_journal_is_synced(const rt_journal_t *j)
 
 /*
  * The record at an address: RT_OK, RT_DECLINED if there is none (the end, or
- * retention has dropped it), RT_ERROR if it is damaged.  An END is stepped
- * over: rec->addr may lie in the next segment.
+ * retention has dropped it), RT_ERROR if it is damaged, RT_AGAIN if it cannot
+ * be read now, for want of descriptors, which is logged once.  An END is
+ * stepped over: rec->addr may lie in the next segment.
  */
 rt_int_t rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
 
-/* the same for an address that a peer has given: nothing is logged */
+/* the same, nothing is logged */
 rt_int_t rt_journal_try(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
+
+/*
+ * After a damage: the address of the next record that is whole, or where the
+ * next segment's records begin.
+ */
+uint64_t rt_journal_skip(rt_journal_t *j, uint64_t addr);
 
 /*
  * A second reader of j's files: rt_journal_read() and rt_journal_scan() only.

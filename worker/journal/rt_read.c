@@ -42,6 +42,7 @@ rt_journal_fd(rt_journal_t *j, uint32_t segment)
     rt_segment_path(j, segment, path);
 
     old->fd = rt_io.open(path, O_RDONLY|O_CLOEXEC, 0);
+    j->read_error = old->fd == -1 ? errno : 0;
     old->segment = segment;
     old->used = ++j->fd_clock;
 
@@ -104,6 +105,7 @@ rt_journal_window(rt_journal_t *j, uint64_t addr, size_t need, size_t *size)
     n = rt_io_read(fd, j->window, RT_JOURNAL_WINDOW,
                    (off_t) rt_addr_offset(start));
 
+    j->read_error = n < 0 ? errno : 0;
     j->window_addr = start;
     j->window_size = n < 0 ? 0 : (size_t) n;
 
@@ -191,6 +193,15 @@ rt_journal_read_at(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
 }
 
 
+/* no descriptors, no memory: the record may be good, and is read later */
+
+static rt_uint_t
+rt_journal_is_short(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM;
+}
+
+
 rt_int_t
 rt_journal_try(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
 {
@@ -205,10 +216,11 @@ rt_journal_try(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
             return RT_DECLINED;
         }
 
+        j->read_error = 0;
         rc = rt_journal_read_at(j, addr, rec);
 
         if (rc != RT_OK) {
-            return RT_ERROR;
+            return rt_journal_is_short(j->read_error) ? RT_AGAIN : RT_ERROR;
         }
 
         rec->addr = addr;
@@ -232,12 +244,54 @@ rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
 
     rc = rt_journal_try(j, addr, rec);
 
-    if (rc == RT_ERROR) {
-        rt_log(RT_LOG_CRIT, 0, "no record at %08u.seg:%u",
-               rt_addr_segment(addr), rt_addr_offset(addr));
+    if (rc == RT_AGAIN && !j->read_short) {
+        rt_log(RT_LOG_CRIT, j->read_error, "reading %08u.seg failed, it is "
+               "tried again", rt_addr_segment(addr));
     }
 
+    j->read_short = rc == RT_AGAIN;
+
     return rc;
+}
+
+
+uint64_t
+rt_journal_skip(rt_journal_t *j, uint64_t addr)
+{
+    int            fd;
+    size_t         i, size;
+    u_char        *data;
+    uint32_t       salt;
+    uint64_t       next;
+    rt_record_t    rec;
+
+    next = rt_addr(rt_addr_segment(addr) + 1, RT_SEGMENT_HEADER_SIZE);
+    fd = rt_journal_fd(j, rt_addr_segment(addr));
+
+    if (fd == -1) {
+        return next;
+    }
+
+    /* one record may be damaged, and the next one of the greatest size */
+
+    addr = rt_align(addr + 1, RT_RECORD_ALIGN);
+    size = 2 * RT_RECORD_SIZE_MAX;
+    data = rt_malloc(size);
+    salt = rt_segment_salt(rt_addr_segment(addr));
+
+    size = (size_t) rt_max(rt_io_read(fd, data, size,
+                                      (off_t) rt_addr_offset(addr)), 0);
+
+    for (i = 0; i + RT_RECORD_HEADER_SIZE <= size; i += RT_RECORD_ALIGN) {
+        if (rt_record_decode(&rec, data + i, size - i, salt) == RT_OK) {
+            next = addr + i;
+            break;
+        }
+    }
+
+    free(data);
+
+    return next;
 }
 
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "rt_link_private.h"
+#include "rt_log.h"
 
 
 static void rt_link_synced(rt_poll_t *ev, uint32_t events);
@@ -55,6 +56,25 @@ rt_link_configure(rt_link_t *l, const rt_link_conf_t *conf)
 {
     l->conf.npeers = conf->npeers;
     memcpy(l->conf.peers, conf->peers, sizeof(conf->peers));
+}
+
+
+/* a damage in the journal holds up nobody: a cursor passes over it */
+
+uint64_t
+rt_link_skip(rt_link_t *l, uint64_t addr, const char *what)
+{
+    uint64_t  next;
+
+    next = rt_journal_skip(l->journal, addr);
+    l->stats.unreadable++;
+
+    rt_log(RT_LOG_CRIT, 0, "no record at %08u.seg:%u, the journal is damaged: "
+           "%s goes on at %08u.seg:%u", rt_addr_segment(addr),
+           rt_addr_offset(addr), what, rt_addr_segment(next),
+           rt_addr_offset(next));
+
+    return next;
 }
 
 
@@ -279,7 +299,8 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
     rt_buf_printf(b, ",\"link\":{\"connections\":%zu,\"accepted\":%llu,"
                   "\"refused\":%llu,\"bad_frames\":%llu,\"frames\":%llu,"
                   "\"published\":%llu,\"confirmed\":%llu,"
-                  "\"unpublished\":%llu,\"events_sent\":%llu,"
+                  "\"unpublished\":%llu,\"unreadable\":%llu,"
+                  "\"events_sent\":%llu,"
                   "\"gones\":%llu,\"audiences\":%llu,\"notices\":%llu,"
                   "\"handovers\":%llu},\"zones\":{",
                   (size_t) l->nconns, (unsigned long long) st->accepted,
@@ -289,6 +310,7 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   (unsigned long long) st->published,
                   (unsigned long long) st->confirmed,
                   (unsigned long long) st->unpublished,
+                  (unsigned long long) st->unreadable,
                   (unsigned long long) st->events_sent,
                   (unsigned long long) st->gones,
                   (unsigned long long) st->audiences,

@@ -157,6 +157,7 @@ typedef struct {
     uint64_t             frames;
     uint64_t             published;
     uint64_t             confirmed;
+    uint64_t             unreadable;        /* damages that were skipped */
     uint64_t             unpublished;       /* larger than the peer takes */
     uint64_t             events_sent;
     uint64_t             gones;             /* GONE frames */
@@ -200,6 +201,9 @@ struct rt_link_s {
 
 void rt_link_serve(rt_link_t *l);           /* send what is due */
 void rt_link_status(rt_link_t *l, rt_buf_t *b);
+
+/* where a cursor goes on after a damage at addr, which is logged */
+uint64_t rt_link_skip(rt_link_t *l, uint64_t addr, const char *what);
 
 
 /* rt_listen.c */

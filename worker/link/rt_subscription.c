@@ -145,7 +145,10 @@ static rt_int_t
 rt_subscription_target(rt_conn_t *c, const rt_wire_frame_t *f,
     const rt_engine_t **engine, rt_entity_t **e)
 {
-    rt_str_t  name;
+    rt_str_t     name;
+    rt_answer_t  a;
+
+    memset(&a, 0, sizeof(rt_answer_t));
 
     name = rt_request_string(f, RT_WIRE_F_ENGINE);
     *engine = rt_engine_by_name(name);
@@ -175,6 +178,12 @@ rt_subscription_target(rt_conn_t *c, const rt_wire_frame_t *f,
 
     if (*e == NULL) {
         rt_conn_refuse(c, f->id, 404, "not_found", "there is none");
+        return RT_DECLINED;
+    }
+
+    if ((*e)->state == NULL) {
+        (void) rt_dispatch_unreadable(c->link->dispatch, &a, *e);
+        rt_conn_reply(c, f->id, &a);
         return RT_DECLINED;
     }
 
@@ -434,6 +443,7 @@ rt_subscription_rests(const rt_conn_t *c)
 static void
 rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
 {
+    rt_int_t            rc;
     rt_uint_t           n;
     rt_record_t         rec;
     rt_journal_t       *j;
@@ -452,9 +462,14 @@ rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
             return;
         }
 
-        if (rt_journal_read(j, sub->cursor, &rec) != RT_OK
-            || rec.addr >= j->durable_addr)
-        {
+        rc = rt_journal_read(j, sub->cursor, &rec);
+
+        if (rc == RT_ERROR) {
+            sub->cursor = rt_link_skip(l, sub->cursor, "a subscription");
+            continue;
+        }
+
+        if (rc != RT_OK || rec.addr >= j->durable_addr) {
             return;
         }
 
@@ -474,7 +489,8 @@ rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
 
 /*
  * RT_OK: it has sent all that is on disk, or its window is full; RT_AGAIN:
- * there is more to send; RT_DECLINED: its events are no longer kept.
+ * there is more to send; RT_DECLINED: its events are no longer kept;
+ * RT_ERROR: they cannot be read.
  */
 
 static rt_int_t
@@ -491,8 +507,12 @@ rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
     n = rt_history_page(l->dispatch, sub->entity, sub->version, addrs,
                         RT_SUBSCRIPTION_PAGE, &gone);
 
+    if (gone == RT_HISTORY_LATER) {
+        return RT_AGAIN;
+    }
+
     if (gone) {
-        return RT_DECLINED;
+        return gone == RT_HISTORY_UNREADABLE ? RT_ERROR : RT_DECLINED;
     }
 
     for (i = 0; i < n; i++) {
@@ -545,6 +565,11 @@ rt_subscription_serve_one(rt_link_t *l, rt_subscription_t *sub)
     } else if (rc == RT_DECLINED) {
         rt_conn_refuse(sub->conn, sub->id, 410, "gone",
                        "events from this version on are no longer kept");
+        rt_subscription_free(sub);
+
+    } else if (rc == RT_ERROR) {
+        rt_conn_refuse(sub->conn, sub->id, 500, "unreadable",
+                       "the journal is damaged");
         rt_subscription_free(sub);
     }
 }

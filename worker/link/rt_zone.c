@@ -573,6 +573,7 @@ rt_zone_send(rt_link_t *l, rt_zone_t *z, const rt_record_t *rec,
 void
 rt_zone_serve(rt_link_t *l, rt_zone_t *z)
 {
+    rt_int_t            rc;
     rt_uint_t           n, i;
     rt_event_t          ev;
     rt_record_t         rec;
@@ -593,9 +594,18 @@ rt_zone_serve(rt_link_t *l, rt_zone_t *z)
             return;
         }
 
-        if (rt_journal_read(l->journal, z->cursor, &rec) != RT_OK
-            || rec.addr >= l->journal->durable_addr)
-        {
+        rc = rt_journal_read(l->journal, z->cursor, &rec);
+
+        if (rc == RT_AGAIN) {
+            return;                         /* it is tried in a later turn */
+        }
+
+        if (rc == RT_ERROR) {
+            z->cursor = rt_link_skip(l, z->cursor, "publication");
+            continue;
+        }
+
+        if (rc != RT_OK || rec.addr >= l->journal->durable_addr) {
             break;
         }
 
