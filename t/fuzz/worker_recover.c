@@ -94,7 +94,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t            n;
     rt_uint_t           ok;
     rt_record_t         rec;
+    rt_journal_t        j;
     rt_scan_result_t    res;
+    rt_journal_conf_t   conf;
 
     if (dir[0] == '\0') {
         strcpy(dir, "/tmp/rt_fuzz_XXXXXX");
@@ -107,6 +109,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         rt_log_level = 0;
         rt_io.fdatasync = no_sync;
+
+        memset(&conf, 0, sizeof(conf));
+        conf.dir = dir;
+
+        if (rt_journal_open(&j, &conf) != RT_OK) {  /* makes its id */
+            abort();
+        }
+
+        rt_journal_close(&j);
     }
 
     memset(seg, 0, sizeof(seg));

@@ -167,7 +167,7 @@ dice(unsigned n)
 }
 
 
-static void
+static inline void
 part(const char *s)
 {
     if (strstr(text, s) == NULL) {

@@ -521,6 +521,77 @@ test_commands(void **state)
 }
 
 
+/*
+ * A command over two segments, the second of which is torn: nothing is left of
+ * it in the first, either, that a later start could take for damage.
+ */
+
+static void
+test_torn_over_segments(void **state)
+{
+    int               i;
+    char              path[512];
+    size_t            size;
+    u_char           *p;
+    uint64_t          n;
+    rt_scan_result_t  res;
+
+    (void) state;
+
+    memset(addrs, 0, sizeof(addrs));
+    start();
+
+    do {
+        append(400, 0);
+    } while (journal.offset < SEGMENT - 1500);
+
+    sync_all();
+    n = journal.next_seq - 1;
+
+    for (i = 0; i < 5; i++) {
+        append(400, i < 4 ? RT_RECORD_MORE : 0);
+    }
+
+    assert_int_equal(journal.segment, 2);
+    assert_int_equal(rt_addr_segment(addrs[n + 2]), 1);
+    sync_all();
+    stop();
+
+    snprintf(path, sizeof(path), "%s/00000002.seg", dir);
+    p = load(path, &size);
+    memset(p + rt_addr_offset(last_addr), 0, 460);
+    save(path, p, size);
+    free(p);
+
+    assert_int_equal(recover(&res), RT_OK);
+    assert_int_equal(seen, n);
+    assert_int_equal(res.torn, 1);
+    assert_int_equal(rt_journal_start(&journal), RT_OK);
+
+    /* beyond what is written now, END and all are zeros */
+
+    memset(addrs + n + 1, 0, 10 * sizeof(addrs[0]));
+    snprintf(path, sizeof(path), "%s/00000001.seg", dir);
+    p = load(path, &size);
+
+    for (i = (int) journal.offset; i < (int) size; i++) {
+        assert_int_equal(p[i], 0);
+    }
+
+    free(p);
+
+    append(10, 0);
+    sync_all();
+    append(10, 0);
+    sync_all();
+    stop();
+
+    assert_int_equal(recover(&res), RT_OK);
+    assert_int_equal(seen, n + 2);
+    rt_journal_close(&journal);
+}
+
+
 /* what a crash leaves of a batch whose later sectors came first */
 
 static void
@@ -915,6 +986,7 @@ main(void)
         journal_test(test_flipped),
         journal_test(test_truncated),
         journal_test(test_commands),
+        journal_test(test_torn_over_segments),
         journal_test(test_hole_in_batch),
         journal_test(test_missing_segment),
         journal_test(test_short_io),

@@ -133,13 +133,14 @@ rt_ctl_cat(const rt_ctl_options_t *o)
 
 /* snapshots of what has been cut */
 
-static void
+static rt_uint_t
 rt_ctl_set_aside(const char *dir, uint64_t seq)
 {
     char       from[PATH_MAX], to[PATH_MAX + 16];
     uint64_t   seqs[RT_SNAPSHOTS_MAX];
-    rt_uint_t  i, n;
+    rt_uint_t  i, n, moved;
 
+    moved = 0;
     n = rt_snapshot_list(dir, seqs, RT_SNAPSHOTS_MAX);
 
     for (i = 0; i < n; i++) {
@@ -147,9 +148,37 @@ rt_ctl_set_aside(const char *dir, uint64_t seq)
             snprintf(from, sizeof(from), "%s/snapshot-%020llu", dir,
                      (unsigned long long) seqs[i]);
             snprintf(to, sizeof(to), "%s.damaged", from);
-            (void) rename(from, to);
+            moved += rename(from, to) == 0;
         }
     }
+
+    return moved;
+}
+
+
+/* the journal is whole, but perhaps shorter than a snapshot */
+
+static int
+rt_ctl_repair_ahead(rt_journal_t *j, const rt_scan_result_t *res)
+{
+    uint64_t  seq;
+
+    seq = rt_max(res->seq, 1);
+
+    if (rt_ctl_set_aside(j->dir, seq) == 0) {
+        printf("nothing to repair\n");
+        return 0;
+    }
+
+    if (rt_journal_new_epoch(j) != RT_OK) {
+        return 1;
+    }
+
+    printf("snapshots from seq %llu on, of events that the journal does not "
+           "have, are in *.damaged, the epoch is now %llx\n",
+           (unsigned long long) seq, (unsigned long long) j->epoch);
+
+    return 0;
 }
 
 
@@ -169,8 +198,7 @@ rt_ctl_repair(const rt_ctl_options_t *o)
     if (rt_journal_scan(&j, rt_journal_first(&j), 0, &res, NULL, NULL)
         == RT_OK)
     {
-        printf("nothing to repair\n");
-        rc = 0;
+        rc = rt_ctl_repair_ahead(&j, &res);
 
     } else if (!res.damaged) {
         fprintf(stderr, "%s\n", res.error);
@@ -179,7 +207,7 @@ rt_ctl_repair(const rt_ctl_options_t *o)
         printf("%s\ncut before seq %llu, the rest is in *.damaged, the epoch "
                "is now %llx\n", res.error, (unsigned long long) res.seq,
                (unsigned long long) j.epoch);
-        rt_ctl_set_aside(o->data, res.seq);
+        (void) rt_ctl_set_aside(o->data, res.seq);
         rc = 0;
     }
 

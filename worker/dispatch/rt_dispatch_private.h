@@ -89,8 +89,9 @@ struct rt_dispatch_s {
     pid_t                snapshot_pid;      /* the child that writes it */
     rt_uint_t            snapshot_written;  /* waits for the disk */
     uint64_t             snapshot_seq;
-    uint64_t             snapshot_floor;    /* address of the older one */
-    uint64_t             snapshot_addr;
+    uint64_t             snapshot_next;     /* address of that one */
+    uint64_t             snapshot_addr[2];  /* of the newest, the older one;
+                                               0: there is none */
     uint64_t             evicted_floor[2];  /* what those evicted need: in the
                                                newer snapshot, the older one */
     uint64_t             evicted_next;      /* and in that being written */

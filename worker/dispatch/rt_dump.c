@@ -57,9 +57,8 @@ rt_dump_begin(rt_dispatch_t *d)
     }
 
     d->evicted_next = rt_dump_floor(d);
-    d->snapshot_floor = d->snapshot_addr;
     d->snapshot_seq = d->journal.next_seq - 1;
-    d->snapshot_addr = rt_addr(d->journal.segment, d->journal.offset);
+    d->snapshot_next = rt_addr(d->journal.segment, d->journal.offset);
     d->since_snapshot = 0;
 
     return RT_OK;
@@ -124,7 +123,7 @@ rt_dump_retain(rt_dispatch_t *d)
     uint32_t  keep;
     uint64_t  addr, segments;
 
-    if (d->conf.retain_bytes == 0 || d->snapshot_floor == 0) {
+    if (d->conf.retain_bytes == 0 || d->snapshot_addr[1] == 0) {
         return;
     }
 
@@ -134,7 +133,7 @@ rt_dump_retain(rt_dispatch_t *d)
     keep = d->journal.segment > segments
            ? d->journal.segment - (uint32_t) segments : 0;
 
-    addr = rt_min(rt_addr(keep, 0), d->snapshot_floor);
+    addr = rt_min(rt_addr(keep, 0), d->snapshot_addr[1]);
     addr = rt_min(addr, d->evicted_floor[0]);
     addr = rt_min(addr, d->evicted_floor[1]);
 
@@ -162,7 +161,6 @@ rt_dispatch_snapshot_exited(rt_dispatch_t *d, int status)
         rt_log(RT_LOG_ERR, 0, "the snapshot at seq %llu failed",
                (unsigned long long) d->snapshot_seq);
         rt_snapshot_abandon(d->conf.journal.dir, d->snapshot_seq);
-        d->snapshot_addr = d->snapshot_floor;
         d->stats.snapshots_failed++;
         return;
     }
@@ -218,11 +216,12 @@ rt_dispatch_snapshot_commit(rt_dispatch_t *d)
     d->snapshot_written = 0;
 
     if (rt_snapshot_commit(d->conf.journal.dir, d->snapshot_seq) != RT_OK) {
-        d->snapshot_addr = d->snapshot_floor;
         d->stats.snapshots_failed++;
         return RT_ERROR;
     }
 
+    d->snapshot_addr[1] = d->snapshot_addr[0];
+    d->snapshot_addr[0] = d->snapshot_next;
     d->evicted_floor[1] = d->evicted_floor[0];
     d->evicted_floor[0] = d->evicted_next;
 

@@ -90,7 +90,7 @@ rt_image_write(rt_dispatch_t *d)
 
     head.epoch = d->journal.epoch;
     head.seq = d->snapshot_seq;
-    head.addr = d->snapshot_addr;
+    head.addr = d->snapshot_next;
     head.time_ms = d->journal.last_time;
 
     if (rt_snapshot_create(&w, d->conf.journal.dir, &head) != RT_OK) {

@@ -84,6 +84,13 @@ rt_store_secret(rt_dispatch_t *d)
         return RT_ERROR;
     }
 
+    if (d->journal.first_segment) {
+        rt_log(RT_LOG_EMERG, 0, "\"%s\" is missing, and the journal is not "
+               "new: sealed bids cannot be opened without it; put it back, or "
+               "32 random bytes in its place", path);
+        return RT_ERROR;
+    }
+
     randombytes_buf(d->secret, RT_SECRET_SIZE);
 
     if (rt_io_replace(d->conf.journal.dir, "secret", d->secret,
@@ -186,7 +193,7 @@ rt_store_begin(rt_dispatch_t *d, rt_snapshot_head_t *head, uint64_t *seq,
     if (rc == RT_OK) {
         *addr = head->addr;
         *seq = head->seq + 1;
-        d->snapshot_addr = head->addr;
+        d->snapshot_addr[0] = head->addr;
         d->snapshot_seq = head->seq;
         d->evicted_floor[0] = rt_dump_floor(d);
 
@@ -201,6 +208,28 @@ rt_store_begin(rt_dispatch_t *d, rt_snapshot_head_t *head, uint64_t *seq,
     }
 
     return rc == RT_DECLINED ? RT_OK : rc;
+}
+
+
+/*
+ * A snapshot has its name only when the journal is on disk up to it.  Where
+ * the journal is shorter, acknowledged events are missing.
+ */
+
+static rt_int_t
+rt_store_is_ahead(rt_dispatch_t *d, uint64_t addr, uint64_t seq)
+{
+    if (seq == 1 || rt_journal_has(&d->journal, addr, seq) == RT_OK) {
+        return RT_OK;
+    }
+
+    rt_log(RT_LOG_EMERG, 0, "the snapshot at seq %llu is ahead of the journal "
+           "in \"%s\", which has no record before or at %08u.seg:%u: files "
+           "are missing or older; put them back, or see realtimectl journal "
+           "repair", (unsigned long long) seq - 1, d->journal.dir,
+           rt_addr_segment(addr), rt_addr_offset(addr));
+
+    return RT_ERROR;
 }
 
 
@@ -245,6 +274,7 @@ rt_store_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
 
     if (rt_store_secret(d) != RT_OK
         || rt_store_begin(d, &head, &seq, &addr) != RT_OK
+        || rt_store_is_ahead(d, addr, seq) != RT_OK
         || rt_store_recover(d, addr, seq, &res) != RT_OK)
     {
         rt_store_close(d);

@@ -107,7 +107,7 @@ rt_journal_open(rt_journal_t *j, const rt_journal_conf_t *conf)
         goto failed;
     }
 
-    if (rt_journal_identify(j) != RT_OK || rt_journal_scan_dir(j) != RT_OK) {
+    if (rt_journal_scan_dir(j) != RT_OK || rt_journal_identify(j) != RT_OK) {
         goto failed;
     }
 
@@ -189,6 +189,12 @@ rt_journal_identify(rt_journal_t *j)
         return RT_ERROR;
     }
 
+    if (j->first_segment) {
+        rt_log(RT_LOG_EMERG, 0, "\"%s\" is missing, and there are segments: "
+               "is the copy of another directory incomplete", path);
+        return RT_ERROR;
+    }
+
     return rt_journal_new_epoch(j);
 }
 
@@ -250,6 +256,23 @@ rt_journal_is_name(const char *name, const char *prefix, const char *tail,
 }
 
 
+/* what a predecessor began to write aside, and did not finish */
+
+static rt_uint_t
+rt_journal_is_begun(const char *name)
+{
+    char                end;
+    unsigned long long  seq;
+
+    return (strlen(name) == 33
+            && sscanf(name, "snapshot-%20llu.ne%c", &seq, &end) == 2
+            && end == 'w')
+           || strcmp(name, "zones.new") == 0
+           || strcmp(name, "secret.new") == 0
+           || strcmp(name, "journal.id.new") == 0;
+}
+
+
 /* a spare is kept if it is whole and its number continues the others */
 
 static void
@@ -304,7 +327,8 @@ rt_journal_found(rt_journal_t *j, const char *name, rt_journal_range_t *range)
     }
 
     if (rt_journal_is_name(name, "spare-", ".new", &n)
-        || rt_journal_is_name(name, "old-", "", &n))
+        || rt_journal_is_name(name, "old-", "", &n)
+        || rt_journal_is_begun(name))
     {
         snprintf(path, sizeof(path), "%s/%s", j->dir, name);
         (void) rt_io_remove(path);

@@ -211,6 +211,9 @@ rt_int_t rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
 /* the same, nothing is logged */
 rt_int_t rt_journal_try(rt_journal_t *j, uint64_t addr, rt_record_t *rec);
 
+/* does a record end at addr, with the seq before that, or begin there? */
+rt_int_t rt_journal_has(rt_journal_t *j, uint64_t addr, uint64_t seq);
+
 /*
  * After a damage: the address of the next record that is whole, or where the
  * next segment's records begin.
@@ -264,5 +267,6 @@ rt_int_t rt_journal_recover(rt_journal_t *j, uint64_t addr, uint64_t seq,
  * been published will be given again.
  */
 rt_int_t rt_journal_repair(rt_journal_t *j, const rt_scan_result_t *res);
+rt_int_t rt_journal_new_epoch(rt_journal_t *j);
 
 #endif /* _RT_JOURNAL_H_INCLUDED_ */

@@ -15,8 +15,6 @@ void rt_segment_path(const rt_journal_t *j, uint32_t segment, char *path);
 void rt_spare_path(const rt_journal_t *j, uint32_t spare, char *path);
 void rt_old_path(const rt_journal_t *j, uint32_t old, char *path);
 
-rt_int_t rt_journal_new_epoch(rt_journal_t *j);
-
 /* the threads */
 void *rt_journal_writer(void *data);
 void *rt_journal_preparer(void *data);

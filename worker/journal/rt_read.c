@@ -255,6 +255,55 @@ rt_journal_read(rt_journal_t *j, uint64_t addr, rt_record_t *rec)
 }
 
 
+rt_int_t
+rt_journal_has(rt_journal_t *j, uint64_t addr, uint64_t seq)
+{
+    int           fd;
+    size_t        i, back, size;
+    u_char       *data;
+    rt_int_t      rc;
+    uint32_t      salt;
+    rt_record_t   rec;
+
+    fd = rt_journal_fd(j, rt_addr_segment(addr));
+
+    if (fd == -1) {
+        return RT_DECLINED;
+    }
+
+    rc = RT_DECLINED;
+    salt = rt_segment_salt(rt_addr_segment(addr));
+    back = rt_min(rt_addr_offset(addr), RT_RECORD_SIZE_MAX);
+    size = back + RT_RECORD_SIZE_MAX;
+    data = rt_malloc(size);
+
+    size = (size_t) rt_max(rt_io_read(fd, data, size,
+                               (off_t) (rt_addr_offset(addr) - back)), 0);
+
+    if (size > back
+        && rt_record_decode(&rec, data + back, size - back, salt) == RT_OK
+        && rec.seq == seq)
+    {
+        rc = RT_OK;
+    }
+
+    for (i = RT_RECORD_END_SIZE; i <= back && rc != RT_OK && size >= back;
+         i += RT_RECORD_ALIGN)
+    {
+        if (rt_get64(data + back - i + 8) == seq - 1
+            && rt_record_decode(&rec, data + back - i, i, salt) == RT_OK
+            && rec.next == i)
+        {
+            rc = RT_OK;
+        }
+    }
+
+    free(data);
+
+    return rc;
+}
+
+
 uint64_t
 rt_journal_skip(rt_journal_t *j, uint64_t addr)
 {

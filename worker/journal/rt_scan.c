@@ -47,6 +47,8 @@ typedef struct {
 } rt_scan_t;
 
 
+static uint64_t rt_scan_search(rt_scan_t *s, uint32_t segment,
+    uint64_t offset, uint64_t seq, uint64_t *last);
 static rt_int_t rt_scan_judge(rt_scan_t *s, rt_scan_result_t *res);
 
 
@@ -257,6 +259,13 @@ rt_scan_command(rt_scan_t *s, const rt_scan_t *begin, rt_scan_result_t *res,
 
     if (rc != RT_OK && rt_scan_judge(s, res) != RT_OK) {
         return RT_ERROR;
+    }
+
+    /* of what is cut in the segment before, nothing may be left either */
+
+    if (rc != RT_OK && s->segment != begin->segment) {
+        (void) rt_scan_search(s, begin->segment, begin->offset, begin->seq,
+                              &res->torn_last);
     }
 
     if (rt_scan_open(s, begin->segment, begin->offset) != RT_OK) {

@@ -117,8 +117,14 @@ rt_snapshot_commit(const char *dir, uint64_t seq)
     rt_snapshot_path(dir, seq, ".new", from);
     rt_snapshot_path(dir, seq, "", to);
 
-    if (rt_io.rename(from, to) == -1 || rt_io_sync_dir(dir) != RT_OK) {
+    if (rt_io.rename(from, to) == -1) {
         rt_log(RT_LOG_ERR, errno, "rename() to \"%s\" failed", to);
+        (void) rt_io_remove(from);
+        return RT_ERROR;
+    }
+
+    if (rt_io_sync_dir(dir) != RT_OK) {
+        rt_log(RT_LOG_ERR, errno, "fsync() \"%s\" failed", dir);
         return RT_ERROR;
     }
 

@@ -138,6 +138,9 @@ rt_link_serve(rt_link_t *l)
 
             rt_live_release(l, &l->zones[i]);
             rt_zone_serve(l, &l->zones[i]);
+
+        } else if (!l->zones[i].owes) {
+            rt_zone_serve(l, &l->zones[i]); /* what publishes nothing */
         }
     }
 

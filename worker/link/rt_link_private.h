@@ -109,12 +109,14 @@ struct rt_zone_s {
     uint64_t             owed_ms;           /* since it owes something, or 0 */
 
     uint64_t             cursor;            /* address of the next record */
-    rt_uint_t            behind;            /* not all of the disk's is sent */
+    unsigned             behind:1;          /* not all of the disk's is sent */
+    unsigned             owes:1;            /* away, a publication waits */
     uint64_t             sent_position;     /* the last one sent */
     uint64_t             sent_index;
     uint64_t             position;          /* the last one confirmed */
     uint64_t             index;
-    uint64_t             start;             /* an address, if none is */
+    uint64_t             done;              /* before it nothing is owed */
+    uint64_t             saved;             /* as the file says */
 
     struct {
         uint64_t         position;

@@ -6,7 +6,14 @@
  * is on disk, asks the engine for each record's messages, and sends them, at
  * most a window ahead of what is confirmed.  What a link has not confirmed when
  * it ends is sent again over the next one; nginx drops what its zone has
- * already (rt_wire.h).  A zone without links is a cursor that waits.
+ * already (rt_wire.h).  A zone without links is a cursor that waits.  It
+ * passes over records that publish nothing, so that it keeps no segment for
+ * them.
+ *
+ * The file "zones" has the epoch, then a line for each zone: the position and
+ * index of what is confirmed, or zeros; the address before which nothing is
+ * owed; the name.  Retention asks for what the file says, not for what the
+ * memory knows: after a crash it is the file that counts.
  */
 
 
@@ -29,28 +36,90 @@
 static const char  rt_zone_json[] = "application/json";
 
 
+static void
+rt_zone_floor(rt_link_t *l)
+{
+    uint64_t   floor;
+    rt_uint_t  i;
+
+    floor = UINT64_MAX;
+
+    for (i = 0; i < l->nzones; i++) {
+        floor = rt_min(floor, l->zones[i].saved);
+    }
+
+    rt_dispatch_keep(l->dispatch, l->nzones ? rt_max(floor, 1) : 0);
+}
+
+
+/* lines that are not understood are an error: a zone would miss messages */
+
+static rt_int_t
+rt_zone_parse(rt_link_t *l, const char *p)
+{
+    char                 name[RT_WIRE_ZONE_MAX + 1];
+    const char          *end;
+    rt_zone_t           *z;
+    unsigned long long   position, index, done;
+
+    for ( /* void */ ; *p; p = end + 1) {
+
+        end = strchr(p, '\n');
+
+        if (end == NULL || l->nzones == RT_LINK_ZONES
+            || sscanf(p, "%llu %llu %llu %64[^\n]", &position, &index, &done,
+                      name)
+               != 4)
+        {
+            return RT_ERROR;
+        }
+
+        z = &l->zones[l->nzones++];
+        z->name_len = strlen(name);
+        memcpy(z->name, name, z->name_len);
+        z->position = position;
+        z->index = index;
+        z->done = done;
+        z->saved = done;
+        z->cursor = rt_max(done, rt_journal_first(l->journal));
+        z->sent_position = position;
+        z->sent_index = index;
+    }
+
+    return RT_OK;
+}
+
+
 rt_int_t
 rt_zone_load(rt_link_t *l)
 {
     int                  fd, n;
-    char                 path[PATH_MAX], text[8192], *p, *end;
-    char                 name[RT_WIRE_ZONE_MAX + 1];
+    char                 path[PATH_MAX], text[8192];
     ssize_t              size;
-    rt_zone_t           *z;
-    unsigned long long   epoch, position, index;
+    unsigned long long   epoch;
 
     snprintf(path, sizeof(path), "%s/zones", l->journal->dir);
 
     fd = rt_io.open(path, O_RDONLY|O_CLOEXEC, 0);
 
-    if (fd == -1) {
+    if (fd == -1 && errno == ENOENT) {
         return RT_OK;
     }
 
-    size = rt_io_read(fd, text, sizeof(text) - 1, 0);
-    close(fd);
+    size = fd == -1 ? -1 : rt_io_read(fd, text, sizeof(text) - 1, 0);
 
-    text[rt_max(size, 0)] = '\0';
+    if (size == -1) {
+        rt_log(RT_LOG_EMERG, errno, "reading \"%s\" failed", path);
+
+        if (fd != -1) {
+            close(fd);
+        }
+
+        return RT_ERROR;
+    }
+
+    close(fd);
+    text[size] = '\0';
 
     if (sscanf(text, "%llx\n%n", &epoch, &n) != 1
         || epoch != l->journal->epoch)
@@ -59,49 +128,48 @@ rt_zone_load(rt_link_t *l)
         return RT_OK;
     }
 
-    for (p = text + n; l->nzones < RT_LINK_ZONES; p = end + 1) {
-
-        end = strchr(p, '\n');
-
-        if (end == NULL
-            || sscanf(p, "%llu %llu %64[^\n]", &position, &index, name) != 3)
-        {
-            break;
-        }
-
-        z = &l->zones[l->nzones++];
-        z->name_len = strlen(name);
-        memcpy(z->name, name, z->name_len);
-        z->position = position;
-
-        if (position) {
-            z->index = index;
-
-        } else {
-            z->start = index;
-        }
+    if (rt_zone_parse(l, text + n) != RT_OK) {
+        rt_log(RT_LOG_EMERG, 0, "\"%s\" is not understood", path);
+        return RT_ERROR;
     }
+
+    rt_zone_floor(l);
 
     return RT_OK;
 }
 
 
-static void
-rt_zone_floor(rt_link_t *l)
-{
-    uint64_t   floor;
-    rt_uint_t  i;
+/* what is sent and not confirmed is owed, and what is not yet looked at */
 
-    floor = 0;
+static void
+rt_zone_settle(rt_zone_t *z)
+{
+    uint64_t  done;
+
+    done = z->window_first == z->window_next
+           ? z->cursor : z->window[z->window_first % z->window_size].position;
+
+    z->done = rt_max(z->done, done);
+}
+
+
+/* is the file behind by so much that segments are kept for it? */
+
+static rt_uint_t
+rt_zone_is_behind(rt_link_t *l)
+{
+    rt_uint_t   i;
+    rt_zone_t  *z;
 
     for (i = 0; i < l->nzones; i++) {
-        if (l->zones[i].position) {
-            floor = floor ? rt_min(floor, l->zones[i].position)
-                          : l->zones[i].position;
+        z = &l->zones[i];
+
+        if (rt_addr_segment(z->done) != rt_addr_segment(z->saved)) {
+            return 1;
         }
     }
 
-    rt_dispatch_keep(l->dispatch, floor);
+    return 0;
 }
 
 
@@ -109,14 +177,18 @@ void
 rt_zone_save(rt_link_t *l, rt_uint_t sync)
 {
     rt_buf_t    b;
+    rt_int_t    rc;
     rt_uint_t   i;
     rt_zone_t  *z;
 
-    if (!l->zones_changed) {
+    for (i = 0; i < l->nzones; i++) {
+        rt_zone_settle(&l->zones[i]);
+    }
+
+    if (!l->zones_changed && !rt_zone_is_behind(l)) {
         return;
     }
 
-    l->zones_changed = 0;
     memset(&b, 0, sizeof(rt_buf_t));
 
     rt_buf_printf(&b, "%llx\n",
@@ -125,21 +197,28 @@ rt_zone_save(rt_link_t *l, rt_uint_t sync)
     for (i = 0; i < l->nzones; i++) {
         z = &l->zones[i];
 
-        /* nothing is confirmed at 0: where it begins stands behind it */
-
-        rt_buf_printf(&b, "%llu %llu %.*s\n", (unsigned long long) z->position,
-                      (unsigned long long) (z->position ? z->index : z->start),
-                      (int) z->name_len, z->name);
+        rt_buf_printf(&b, "%llu %llu %llu %.*s\n",
+                      (unsigned long long) z->position,
+                      (unsigned long long) z->index,
+                      (unsigned long long) z->done, (int) z->name_len,
+                      z->name);
     }
 
-    if (rt_io_replace(l->journal->dir, "zones", b.pos,
-                      rt_buf_size(&b), sync)
-        != RT_OK)
-    {
-        rt_log(RT_LOG_ERR, errno, "writing the zones' cursors failed");
-    }
-
+    rc = rt_io_replace(l->journal->dir, "zones", b.pos, rt_buf_size(&b), sync);
     rt_buf_free(&b);
+
+    if (rc != RT_OK) {
+        rt_log(RT_LOG_ERR, errno, "writing the zones' cursors failed");
+        l->zones_changed = 1;               /* the next save tries again */
+        return;
+    }
+
+    l->zones_changed = 0;
+
+    for (i = 0; i < l->nzones; i++) {
+        l->zones[i].saved = l->zones[i].done;
+    }
+
     rt_zone_floor(l);
 }
 
@@ -147,7 +226,8 @@ rt_zone_save(rt_link_t *l, rt_uint_t sync)
 /* go on after (position, index) */
 
 static void
-rt_zone_seek(rt_link_t *l, rt_zone_t *z, uint64_t position, uint64_t index)
+rt_zone_seek(rt_link_t *l, rt_zone_t *z, uint64_t position, uint64_t index,
+    uint64_t done)
 {
     uint64_t  first;
 
@@ -159,27 +239,26 @@ rt_zone_seek(rt_link_t *l, rt_zone_t *z, uint64_t position, uint64_t index)
     z->sent_index = index;
     z->window_first = 0;
     z->window_next = 0;
-    z->cursor = rt_max(position, first);
+    z->done = done;
+    z->cursor = rt_max(done, first);
+    z->owes = 0;
 
-    if (position && position < first) {
+    if (done < first) {
         rt_log(RT_LOG_WARN, 0, "zone \"%.*s\" was away too long: events from "
                "%08u.seg:%u on are no longer kept and were not published",
-               (int) z->name_len, z->name, rt_addr_segment(position),
-               rt_addr_offset(position));
+               (int) z->name_len, z->name, rt_addr_segment(done),
+               rt_addr_offset(done));
     }
 }
 
 
-/* go on after what is confirmed, or where it began if nothing is */
+/* back to what is not confirmed, or to where it began if nothing is */
 
 static void
 rt_zone_rewind(rt_link_t *l, rt_zone_t *z)
 {
-    rt_zone_seek(l, z, z->position, z->index);
-
-    if (z->position == 0) {
-        z->cursor = rt_max(z->start, z->cursor);
-    }
+    rt_zone_settle(z);
+    rt_zone_seek(l, z, z->position, z->index, z->done);
 }
 
 
@@ -225,7 +304,8 @@ rt_zone_get(rt_link_t *l, rt_wire_str_t name)
     memcpy(z->name, name.data, name.len);
     z->name_len = name.len;
 
-    z->start = l->journal->durable_addr;
+    z->cursor = rt_max(l->journal->durable_addr,
+                       rt_journal_first(l->journal));
     rt_zone_rewind(l, z);
 
     l->zones_changed = 1;
@@ -270,7 +350,16 @@ rt_zone_place(rt_link_t *l, rt_zone_t *z, const rt_wire_frame_t *f)
         return RT_OK;
     }
 
-    rt_zone_seek(l, z, position, index);
+    rt_zone_settle(z);
+
+    /* where we know it to be: what publishes nothing is behind it already */
+
+    if (position == z->position && index == z->index) {
+        rt_zone_rewind(l, z);
+
+    } else {
+        rt_zone_seek(l, z, position, index, position);
+    }
 
     return RT_OK;
 }
@@ -395,11 +484,11 @@ rt_zone_detach(rt_conn_t *c)
     }
 
     z->publisher = NULL;
+    rt_zone_rewind(c->link, z);
 
     n = rt_zone_successor(z, c);
 
     if (n) {
-        rt_zone_rewind(c->link, z);
         rt_zone_take(z, n);
     }
 }
@@ -590,7 +679,8 @@ rt_zone_serve(rt_link_t *l, rt_zone_t *z)
             return;
         }
 
-        if (rt_buf_size(&z->publisher->out) > RT_LINK_OUT_REST) {
+        if (z->publisher && rt_buf_size(&z->publisher->out) > RT_LINK_OUT_REST)
+        {
             return;
         }
 
@@ -624,6 +714,11 @@ rt_zone_serve(rt_link_t *l, rt_zone_t *z)
 
                 if (!engine->publish(&ev, i, &l->message)) {
                     break;
+                }
+
+                if (z->publisher == NULL) {
+                    z->owes = 1;            /* until somebody takes it */
+                    return;
                 }
 
                 if (z->window_next - z->window_first == z->window_size) {
