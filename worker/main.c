@@ -136,6 +136,37 @@ rt_main_configure(rt_conf_t *cf)
 }
 
 
+/* the number in a pid file; 0: empty, -1: it is something else */
+
+static long
+rt_main_read_pid(int fd)
+{
+    char         text[32], *end;
+    long         pid;
+    ssize_t      n;
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)
+        || st.st_size >= (off_t) sizeof(text))
+    {
+        return -1;
+    }
+
+    n = pread(fd, text, sizeof(text) - 1, 0);
+
+    if (n <= 0) {
+        return n;
+    }
+
+    text[n] = '\0';
+    pid = strtol(text, &end, 10);
+
+    return pid > 0 && strcmp(end, "\n") == 0 ? pid : -1;
+}
+
+
+/* a file that is there is written over only if it is a pid file */
+
 static rt_int_t
 rt_main_pid_file(const char *path)
 {
@@ -147,16 +178,22 @@ rt_main_pid_file(const char *path)
         return RT_OK;
     }
 
-    fd = open(path, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0644);
+    fd = open(path, O_RDWR|O_CREAT|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC, 0644);
 
     if (fd == -1) {
         rt_log(RT_LOG_EMERG, errno, "open() \"%s\" failed", path);
         return RT_ERROR;
     }
 
+    if (rt_main_read_pid(fd) == -1) {
+        rt_log(RT_LOG_EMERG, 0, "\"%s\" is there and is no pid file", path);
+        close(fd);
+        return RT_ERROR;
+    }
+
     n = snprintf(text, sizeof(text), "%d\n", (int) getpid());
 
-    if (write(fd, text, (size_t) n) != n) {
+    if (ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t) n, 0) != n) {
         rt_log(RT_LOG_EMERG, errno, "write() to \"%s\" failed", path);
         close(fd);
         return RT_ERROR;
@@ -165,6 +202,33 @@ rt_main_pid_file(const char *path)
     close(fd);
 
     return RT_OK;
+}
+
+
+/* at the end; not if another daemon has written its own there */
+
+static void
+rt_main_remove_pid(const char *path)
+{
+    int   fd;
+    long  pid;
+
+    if (path[0] == '\0') {
+        return;
+    }
+
+    fd = open(path, O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
+
+    if (fd == -1) {
+        return;
+    }
+
+    pid = rt_main_read_pid(fd);
+    close(fd);
+
+    if (pid == (long) getpid()) {
+        unlink(path);
+    }
 }
 
 
@@ -625,9 +689,7 @@ main(int argc, char **argv)
 
     rc = rt_main_serve();
 
-    if (cf->pid[0]) {
-        unlink(cf->pid);
-    }
+    rt_main_remove_pid(cf->pid);
 
     rt_loop_done();
 

@@ -245,11 +245,10 @@ rt_link_close(rt_link_t *l)
     rt_buf_free(&l->message.body);
     rt_buf_free(&l->scratch);
 
-    close(l->listening.fd);
+    /* while it is open no other file can have its inode */
 
-    if (strncmp(l->conf.listen, "unix:", 5) == 0) {
-        unlink(l->conf.listen + 5);
-    }
+    rt_listen_remove(l);
+    close(l->listening.fd);
 
     free(l);
 }

@@ -7,6 +7,8 @@
 #define _RT_LINK_PRIVATE_H_INCLUDED_
 
 
+#include <sys/stat.h>
+
 #include "rt_link.h"
 #include "rt_loop.h"
 #include "rt_wire.h"
@@ -174,6 +176,7 @@ struct rt_link_s {
     rt_dispatch_t       *dispatch;
     rt_journal_t        *journal;           /* dispatch's, to read */
     rt_poll_t            listening;
+    struct stat          file;              /* the socket's, that we made */
     rt_poll_t            synced;            /* the journal's eventfd */
     rt_uint_t            nconns;
     rt_conn_t           *conns;
@@ -211,6 +214,7 @@ uint64_t rt_link_skip(rt_link_t *l, uint64_t addr, const char *what);
 /* rt_listen.c */
 
 void rt_listen_again(rt_timer_t *t);        /* after accept() has failed */
+void rt_listen_remove(rt_link_t *l);        /* the socket's file, if ours */
 
 
 /* rt_conn.c */

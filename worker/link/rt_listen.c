@@ -27,15 +27,35 @@
 static void rt_listen_accept(rt_poll_t *ev, uint32_t events);
 
 
+static rt_uint_t
+rt_listen_is_same(const struct stat *a, const struct stat *b)
+{
+    return S_ISSOCK(a->st_mode) && a->st_dev == b->st_dev
+           && a->st_ino == b->st_ino;
+}
+
+
 /*
- * A socket file on which nobody listens is a leftover and goes.  A predecessor
- * that was killed may still listen for a moment.
+ * A socket file on which nobody listens is a leftover and goes; anything else
+ * of that name is not ours and stays.  A predecessor that was killed may still
+ * listen for a moment.
  */
 
 static rt_int_t
 rt_listen_probe(const struct sockaddr_un *sun)
 {
-    int  probe, rc, err, tries;
+    int          probe, rc, err, tries;
+    struct stat  st, now;
+
+    if (lstat(sun->sun_path, &st) == -1) {
+        return RT_OK;                       /* bind() will say what is wrong */
+    }
+
+    if (!S_ISSOCK(st.st_mode)) {
+        rt_log(RT_LOG_EMERG, 0, "\"%s\" is there and is no socket",
+               sun->sun_path);
+        return RT_ERROR;
+    }
 
     for (tries = 0; /* void */ ; tries++) {
 
@@ -58,11 +78,35 @@ rt_listen_probe(const struct sockaddr_un *sun)
         usleep(10000);
     }
 
-    if (err == ECONNREFUSED) {
+    if (err == ECONNREFUSED && lstat(sun->sun_path, &now) == 0
+        && rt_listen_is_same(&now, &st))
+    {
+        rt_log(RT_LOG_NOTICE, 0, "removing the socket \"%s\", on which nobody "
+               "listens", sun->sun_path);
         unlink(sun->sun_path);
     }
 
     return RT_OK;
+}
+
+
+/* at the end; not if another daemon has taken the name */
+
+void
+rt_listen_remove(rt_link_t *l)
+{
+    const char   *path;
+    struct stat   st;
+
+    if (strncmp(l->conf.listen, "unix:", 5) != 0) {
+        return;
+    }
+
+    path = l->conf.listen + 5;
+
+    if (lstat(path, &st) == 0 && rt_listen_is_same(&st, &l->file)) {
+        unlink(path);
+    }
 }
 
 
@@ -198,6 +242,15 @@ rt_link_listen(const rt_link_conf_t *conf)
     l->listening.fd = (int) fd;
     l->listening.handler = rt_listen_accept;
     l->listening.data = l;
+
+    if (strncmp(conf->listen, "unix:", 5) == 0
+        && lstat(conf->listen + 5, &l->file) == -1)
+    {
+        rt_log(RT_LOG_EMERG, errno, "stat() \"%s\" failed", conf->listen + 5);
+        close((int) fd);
+        free(l);
+        return NULL;
+    }
 
     return l;
 }
