@@ -29,6 +29,7 @@ rt_ctl_usage(FILE *f)
         "  query ENGINE ENTITY NAME [ARGS]\n"
         "  tail [--from-start] [ENGINE [ENTITY]]\n\n"
         "by the directory:\n"
+        "  backup DIR           a copy in a new DIR; the daemon may run\n"
         "  journal verify       every record of every segment\n"
         "  journal cat          the records, one JSON object a line\n"
         "  journal repair       cut at a damage; what follows is moved aside\n"
@@ -160,6 +161,10 @@ rt_ctl_run(const rt_ctl_options_t *o, char **args, int n)
 
     if (strcmp(args[0], "journal") == 0 && n == 2) {
         return rt_ctl_run_journal(o, args[1]);
+    }
+
+    if (strcmp(args[0], "backup") == 0 && n == 2) {
+        return rt_ctl_backup(o, args[1]);
     }
 
     if (strcmp(args[0], "replay") == 0 && n == 1) {

@@ -5,6 +5,7 @@
  *   realtimectl.c     options; which command it is
  *   rt_ctl_client.c   commands over a daemon's socket
  *   rt_ctl_journal.c  commands on a journal's directory
+ *   rt_ctl_backup.c   a copy of one, also of a running daemon's
  */
 
 
@@ -35,6 +36,7 @@ int rt_ctl_verify(const rt_ctl_options_t *o);
 int rt_ctl_cat(const rt_ctl_options_t *o);
 int rt_ctl_repair(const rt_ctl_options_t *o);
 int rt_ctl_replay(const rt_ctl_options_t *o);
+int rt_ctl_backup(const rt_ctl_options_t *o, const char *to);
 
 
 #endif /* _RT_CTL_H_INCLUDED_ */

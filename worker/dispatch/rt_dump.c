@@ -148,7 +148,10 @@ rt_dump_retain(rt_dispatch_t *d)
         addr = d->publish_floor;
     }
 
-    rt_journal_retain(&d->journal, addr);
+    if (rt_journal_retain(&d->journal, addr) == RT_DECLINED) {
+        rt_log(RT_LOG_NOTICE, 0, "a backup is being made of \"%s\", nothing is "
+               "dropped meanwhile", d->journal.dir);
+    }
 }
 
 

@@ -227,8 +227,9 @@ uint64_t rt_journal_skip(rt_journal_t *j, uint64_t addr);
 void rt_journal_reader_open(rt_journal_t *reader, const rt_journal_t *j);
 void rt_journal_reader_close(rt_journal_t *reader);
 
-/* segments that end before addr become spares or go */
-void rt_journal_retain(rt_journal_t *j, uint64_t addr);
+/* segments that end before addr become spares or go; RT_DECLINED: a backup
+   is being made, they stay */
+rt_int_t rt_journal_retain(rt_journal_t *j, uint64_t addr);
 
 /* the address of the oldest record kept */
 uint64_t rt_journal_first(const rt_journal_t *j);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "rt_io.h"
@@ -191,8 +192,8 @@ rt_journal_preparer(void *data)
 }
 
 
-void
-rt_journal_retain(rt_journal_t *j, uint64_t addr)
+static void
+rt_journal_drop(rt_journal_t *j, uint64_t addr)
 {
     int        rc, err;
     char       path[PATH_MAX], old[PATH_MAX];
@@ -234,4 +235,29 @@ rt_journal_retain(rt_journal_t *j, uint64_t addr)
 
         j->first_segment++;
     }
+}
+
+
+/* a backup holds a shared lock on the directory while it copies */
+
+rt_int_t
+rt_journal_retain(rt_journal_t *j, uint64_t addr)
+{
+    int  fd;
+
+    fd = rt_io.open(j->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC, 0);
+
+    if (fd == -1 || flock(fd, LOCK_EX|LOCK_NB) == -1) {
+
+        if (fd != -1) {
+            close(fd);
+        }
+
+        return RT_DECLINED;
+    }
+
+    rt_journal_drop(j, addr);
+    close(fd);
+
+    return RT_OK;
 }
