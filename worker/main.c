@@ -509,7 +509,10 @@ rt_main_finish(void)
     }
 
     rt_link_close(rt_main.link);
-    rt_dispatch_close(rt_main.dispatch);
+
+    /* the state is not freed: a million entities would take seconds */
+
+    rt_journal_close(rt_main.journal);
 }
 
 

@@ -3,16 +3,57 @@
  */
 
 
+#define _GNU_SOURCE                         /* sbrk(), madvise() */
+
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "rt_core.h"
 #include "rt_log.h"
 
 
+#define RT_HEAP_STEP  (32 * 1024 * 1024)    /* of address space */
+
+/* where the heap ended when it was looked at last */
+static u_char  *rt_heap_end;
+
+
+/*
+ * The heap grows in large steps, of huge pages where the system allows them:
+ * what fork() takes for a snapshot, and what each first write costs after it,
+ * goes with the number of pages.  Without them all is as before, but slower.
+ */
+
+static void
+rt_heap_grown(u_char *end)
+{
+    u_char  *start;
+
+    if (rt_heap_end == NULL) {
+        (void) mallopt(M_TOP_PAD, RT_HEAP_STEP);
+        (void) mallopt(M_TRIM_THRESHOLD, 2 * RT_HEAP_STEP);
+    }
+
+    start = rt_heap_end;
+    rt_heap_end = end;
+
+    if (start && end > start) {
+        start -= (uintptr_t) start % (uintptr_t) getpagesize();
+        (void) madvise(start, (size_t) (end - start), MADV_HUGEPAGE);
+    }
+}
+
+
 static void *
 rt_allocated(void *p, size_t size)
 {
+    if (rt_unlikely((u_char *) sbrk(0) != rt_heap_end)) {
+        rt_heap_grown(sbrk(0));
+    }
+
     if (p == NULL) {
         rt_log(RT_LOG_EMERG, errno, "malloc(%zu) failed", size);
         abort();

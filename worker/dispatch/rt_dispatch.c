@@ -34,14 +34,6 @@ rt_dispatch_open(const rt_dispatch_conf_t *conf)
 }
 
 
-void
-rt_dispatch_close(rt_dispatch_t *d)
-{
-    rt_store_close(d);
-    free(d);
-}
-
-
 /* the journal is open: where it is stays */
 
 void

@@ -102,7 +102,6 @@ void rt_dispatch_defaults(rt_dispatch_conf_t *conf);
 
 /* opens, loads the newest good snapshot, replays; NULL: logged why not */
 rt_dispatch_t *rt_dispatch_open(const rt_dispatch_conf_t *conf);
-void rt_dispatch_close(rt_dispatch_t *d);
 
 /* what a running daemon can change */
 void rt_dispatch_configure(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);

@@ -38,6 +38,7 @@ typedef struct {
     uint64_t             reloaded;
     uint64_t             snapshots;
     uint64_t             snapshots_failed;
+    uint64_t             snapshot_us;       /* the last one's fork() */
     uint64_t             replayed;          /* at start */
     uint64_t             start_us;          /* how long it took */
 } rt_dispatch_stats_t;
@@ -94,7 +95,8 @@ struct rt_dispatch_s {
                                                0: there is none */
     uint64_t             evicted_floor[2];  /* what those evicted need: in the
                                                newer snapshot, the older one */
-    uint64_t             evicted_next;      /* and in that being written */
+    uint64_t            *evicted_next;      /* and in that being written:
+                                               the child writes it here */
 };
 
 

@@ -2,9 +2,10 @@
  * Snapshots of a running daemon.
  *
  * A snapshot is written by a child process, which has the state of one moment
- * by fork() while the parent goes on.  The file gets its name only when the
- * journal is on disk up to its seq: a snapshot never knows more than the
- * journal.  Then segments that nothing needs any more may go.
+ * by fork() while the parent goes on.  Walks over all entities are the child's.
+ * The file gets its name only when the journal is on disk up to its seq: a
+ * snapshot never knows more than the journal.  Then segments that nothing needs
+ * any more may go.
  */
 
 
@@ -56,7 +57,6 @@ rt_dump_begin(rt_dispatch_t *d)
         return RT_DECLINED;
     }
 
-    d->evicted_next = rt_dump_floor(d);
     d->snapshot_seq = d->journal.next_seq - 1;
     d->snapshot_next = rt_addr(d->journal.segment, d->journal.offset);
     d->since_snapshot = 0;
@@ -85,6 +85,8 @@ rt_dump_child(rt_dispatch_t *d, pid_t parent)
         errno = 0;                          /* slower for others, no more */
     }
 
+    *d->evicted_next = rt_dump_floor(d);
+
     _exit(rt_image_write(d) == RT_OK ? 0 : 1);
 }
 
@@ -92,12 +94,14 @@ rt_dump_child(rt_dispatch_t *d, pid_t parent)
 rt_int_t
 rt_dispatch_snapshot(rt_dispatch_t *d)
 {
-    pid_t  pid, parent;
+    pid_t     pid, parent;
+    uint64_t  start;
 
     if (rt_dump_begin(d) != RT_OK) {
         return RT_DECLINED;
     }
 
+    start = rt_time_us();
     parent = getpid();
     pid = fork();
 
@@ -112,6 +116,7 @@ rt_dispatch_snapshot(rt_dispatch_t *d)
     }
 
     d->snapshot_pid = pid;
+    d->stats.snapshot_us = rt_time_us() - start;
 
     return RT_OK;
 }
@@ -226,7 +231,7 @@ rt_dispatch_snapshot_commit(rt_dispatch_t *d)
     d->snapshot_addr[1] = d->snapshot_addr[0];
     d->snapshot_addr[0] = d->snapshot_next;
     d->evicted_floor[1] = d->evicted_floor[0];
-    d->evicted_floor[0] = d->evicted_next;
+    d->evicted_floor[0] = *d->evicted_next;
 
     d->stats.snapshots++;
     rt_log(RT_LOG_INFO, 0, "snapshot at seq %llu",

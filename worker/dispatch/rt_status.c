@@ -21,6 +21,7 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   "\"events\":%llu,\"ticks\":%llu,\"tick_late_ms_max\":%llu,"
                   "\"evicted\":%llu,\"reloaded\":%llu,"
                   "\"snapshots\":%llu,\"snapshots_failed\":%llu,"
+                  "\"snapshot_pause_us\":%llu,"
                   "\"replayed\":%llu,\"start_ms\":%llu,",
                   d->entities.n, (unsigned long long) s->commands,
                   (unsigned long long) s->queries,
@@ -36,6 +37,7 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   (unsigned long long) s->reloaded,
                   (unsigned long long) s->snapshots,
                   (unsigned long long) s->snapshots_failed,
+                  (unsigned long long) s->snapshot_us,
                   (unsigned long long) s->replayed,
                   (unsigned long long) s->start_us / 1000);
 

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "rt_dispatch_private.h"
@@ -38,6 +39,25 @@ rt_dispatch_defaults(rt_dispatch_conf_t *conf)
 }
 
 
+/* a word that the child which writes a snapshot shares with us */
+
+static uint64_t *
+rt_store_shared(void)
+{
+    void  *p;
+
+    p = mmap(NULL, sizeof(uint64_t), PROT_READ|PROT_WRITE,
+             MAP_SHARED|MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED) {
+        rt_log(RT_LOG_EMERG, errno, "mmap() failed");
+        abort();
+    }
+
+    return p;
+}
+
+
 void
 rt_store_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
 {
@@ -51,6 +71,7 @@ rt_store_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
                  conf->idem_age_ms);
     rt_visits_init(&d->visits, conf->visits_max);
     d->clocks_last = &d->clocks;
+    d->evicted_next = rt_store_shared();
 }
 
 
@@ -120,6 +141,7 @@ rt_store_free(rt_dispatch_t *d)
     rt_buf_free(&d->lifted[0]);
     rt_buf_free(&d->lifted[1]);
     rt_buf_free(&d->name);
+    munmap(d->evicted_next, sizeof(uint64_t));
 }
 
 

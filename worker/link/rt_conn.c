@@ -15,6 +15,7 @@
 
 
 #define RT_LINK_KEEP  (256 * 1024)          /* a buffer keeps this when empty */
+#define RT_LINK_FRAMES_LOOK  8              /* between two looks at the time */
 
 
 static void rt_conn_event(rt_poll_t *ev, uint32_t events);
@@ -101,6 +102,10 @@ rt_conn_free(rt_conn_t *c)
 
     if (c->next) {
         c->next->prev = c->prev;
+    }
+
+    if (c->link->serve_next == c) {
+        c->link->serve_next = c->next;
     }
 
     c->link->nconns--;
@@ -340,15 +345,46 @@ rt_conn_is_full(const rt_conn_t *c)
 }
 
 
+/* what others send must not wait for all that one has sent */
+
+static uint64_t
+rt_conn_time(rt_conn_t *c)
+{
+    uint64_t    now;
+    rt_link_t  *l;
+
+    l = c->link;
+    now = rt_time_us();
+
+    if (l->turn_us == 0) {
+        l->turn_us = now;
+    }
+
+    return rt_min(now + RT_LINK_FRAMES_US, l->turn_us + RT_LINK_FRAMES_ALL_US);
+}
+
+
 void
 rt_conn_frames(rt_conn_t *c)
 {
     rt_int_t         rc;
+    uint64_t         end_us;
+    rt_uint_t        n;
     rt_wire_frame_t  f;
 
     c->full = 0;
+    c->more = 0;
+    end_us = rt_conn_time(c);
 
-    while (!c->dead && !c->closing) {
+    for (n = 1; !c->dead && !c->closing; n++) {
+
+        if (n % RT_LINK_FRAMES_LOOK == 0 && rt_time_us() > end_us) {
+            c->more = 1;
+            c->more_turn = c->link->turn;
+            c->link->stats.deferred++;
+            rt_loop_again();
+            return;
+        }
 
         if (rt_conn_is_full(c)) {
             c->full = 1;
@@ -395,6 +431,10 @@ static void
 rt_conn_read(rt_conn_t *c)
 {
     ssize_t  n;
+
+    if (c->more) {
+        return;                             /* these come first */
+    }
 
     rt_conn_compact(&c->in);
     rt_buf_reserve(&c->in, RT_LINK_READ);

@@ -113,7 +113,10 @@ rt_link_unblock(rt_link_t *l)
     rt_conn_t  *c;
 
     for (c = l->conns; c; c = c->next) {
-        if (!c->dead && (c->blocked || (c->full && !rt_conn_is_full(c)))) {
+        if (!c->dead
+            && (c->blocked || (c->full && !rt_conn_is_full(c))
+                || (c->more && c->more_turn != l->turn)))
+        {
             rt_conn_frames(c);
 
             if (!c->blocked && !c->full) {
@@ -156,6 +159,9 @@ rt_link_flush(rt_link_t *l)
     rt_conn_t  *c, *next;
 
     rt_link_unblock(l);
+    l->turn++;
+    l->turn_us = 0;
+
     rt_link_serve(l);
 
     while (l->dirty) {
@@ -244,6 +250,7 @@ rt_link_close(rt_link_t *l)
     rt_buf_free(&l->message.topic);
     rt_buf_free(&l->message.body);
     rt_buf_free(&l->scratch);
+    rt_buf_free(&l->described.body);
 
     /* while it is open no other file can have its inode */
 
@@ -304,7 +311,8 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   "\"unpublished\":%llu,\"unreadable\":%llu,"
                   "\"events_sent\":%llu,"
                   "\"gones\":%llu,\"audiences\":%llu,\"notices\":%llu,"
-                  "\"handovers\":%llu},\"zones\":{",
+                  "\"handovers\":%llu,\"deferred\":%llu},"
+                  "\"zones\":{",
                   (size_t) l->nconns, (unsigned long long) st->accepted,
                   (unsigned long long) st->refused,
                   (unsigned long long) st->bad_frames,
@@ -317,7 +325,8 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   (unsigned long long) st->gones,
                   (unsigned long long) st->audiences,
                   (unsigned long long) st->notices,
-                  (unsigned long long) st->handovers);
+                  (unsigned long long) st->handovers,
+                  (unsigned long long) st->deferred);
 
     for (i = 0; i < l->nzones; i++) {
         s = &l->zones[i];

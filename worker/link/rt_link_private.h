@@ -20,6 +20,8 @@
 #define RT_LINK_OUT_MAX        (4 * 1024 * 1024)    /* of answers, then it
                                                        is not read */
 #define RT_LINK_READ           (256 * 1024) /* at once, for fairness */
+#define RT_LINK_FRAMES_US      1000         /* of a turn, for a connection; */
+#define RT_LINK_FRAMES_ALL_US  2000         /* for all; then a few */
 #define RT_LINK_ZONES          RT_ENTITY_ZONES  /* whose cursors are kept */
 #define RT_LINK_HELLO_MS       5000         /* to say it in */
 #define RT_LINK_HANDOVER_MS    2000         /* that a publisher may be silent
@@ -27,7 +29,8 @@
 #define RT_LINK_ACCEPT_MS      500          /* until accept() is tried again */
 #define RT_LINK_OUT_REST       (1024 * 1024)    /* of publications and events,
                                                    then there are no more */
-#define RT_LINK_RECORDS_A_TURN 4096         /* that a cursor reads */
+#define RT_LINK_RECORDS_A_TURN 1024         /* that a cursor reads */
+#define RT_LINK_SERVE_US       2000         /* of a turn, for subscriptions */
 
 
 typedef struct rt_conn_s  rt_conn_t;
@@ -51,6 +54,7 @@ struct rt_conn_s {
     unsigned             closing:1;         /* no more commands */
     unsigned             blocked:1;         /* the journal had no room */
     unsigned             full:1;            /* its answers pile up */
+    unsigned             more:1;            /* it had no more time */
     unsigned             dirty:1;           /* in link->dirty */
     unsigned             silent:1;          /* another one took over */
 
@@ -58,6 +62,7 @@ struct rt_conn_s {
     uint64_t             protocol;          /* the lower one of both */
     size_t               frame_max;         /* the peer's */
     uint64_t             blocked_ms;        /* since */
+    uint64_t             more_turn;         /* the turn in which it had none */
 
     rt_buf_t             in;
     rt_buf_t             out;
@@ -87,6 +92,16 @@ struct rt_conn_s {
     rt_conn_t          **prev;
     rt_conn_t           *dirty_next;
 };
+
+
+/* the event that was described last, for all that subscribe to its entity */
+
+typedef struct {
+    uint64_t             addr;              /* 0: none */
+    uint64_t             seq;
+    uint64_t             version;
+    rt_buf_t             body;
+} rt_described_t;
 
 
 /* live messages to a zone: a question, and what its answer gave to send */
@@ -168,6 +183,7 @@ typedef struct {
     uint64_t             audiences;         /* AUDIENCE frames */
     uint64_t             notices;           /* NOTICE frames */
     uint64_t             handovers;         /* from silent publishers */
+    uint64_t             deferred;          /* to the next turn, for time */
 } rt_link_stats_t;
 
 
@@ -187,7 +203,11 @@ struct rt_link_s {
     rt_zone_t            zones[RT_LINK_ZONES];
     rt_uint_t            nzones;
     rt_uint_t            zones_changed;
+    uint64_t             turn;              /* a count */
+    uint64_t             turn_us;           /* its first frame, 0: none yet */
     uint64_t             served_seq;        /* durable_seq at the last serve */
+    rt_conn_t           *serve_next;        /* is served first */
+    rt_described_t       described;
 
     rt_timer_t           watch;             /* for zones that are owed */
     rt_timer_t           accepting;         /* set: it could not */

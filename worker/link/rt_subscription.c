@@ -13,6 +13,7 @@
 
 #define RT_SUBSCRIPTION_PAGE     64         /* events of an entity at once */
 #define RT_SUBSCRIPTION_BUCKETS  16         /* to begin with */
+#define RT_SUBSCRIPTION_LOOKS    16         /* served between looks at time */
 
 
 static rt_subscription_t *
@@ -380,43 +381,61 @@ rt_subscription_confirm(rt_conn_t *c, uint64_t id, uint64_t n)
 
 
 static void
-rt_subscription_send(rt_link_t *l, rt_subscription_t *sub,
-    const rt_record_t *rec, const rt_engine_t *engine)
+rt_subscription_describe(rt_link_t *l, const rt_record_t *rec,
+    const rt_engine_t *engine)
 {
-    size_t       size;
-    u_char      *p, *start;
-    rt_uint_t    flags;
-    rt_conn_t   *c;
-    rt_event_t   ev;
+    rt_event_t       ev;
+    rt_described_t  *de;
 
-    c = sub->conn;
+    de = &l->described;
+
+    de->addr = rec->addr;
+    de->seq = rec->seq;
+    de->version = rec->version;
 
     rt_history_event(l->dispatch, engine, rec, &ev);
 
-    rt_buf_reset(&l->scratch);
-    rt_history_describe(engine, &ev, &l->scratch);
+    rt_buf_reset(&de->body);
+    rt_history_describe(engine, &ev, &de->body);
+}
+
+
+/* the event that has been described */
+
+static void
+rt_subscription_send(rt_link_t *l, rt_subscription_t *sub,
+    const rt_engine_t *engine, rt_str_t entity)
+{
+    size_t           size;
+    u_char          *p, *start;
+    rt_uint_t        flags;
+    rt_conn_t       *c;
+    rt_described_t  *de;
+
+    c = sub->conn;
+    de = &l->described;
 
     size = RT_WIRE_HEADER_SIZE + 2 * RT_WIRE_NUMBER_SIZE
-           + 3 * RT_WIRE_FIELD_SIZE + RT_WIRE_ENGINE_MAX + ev.entity.len
-           + rt_buf_size(&l->scratch);
+           + 3 * RT_WIRE_FIELD_SIZE + RT_WIRE_ENGINE_MAX + entity.len
+           + rt_buf_size(&de->body);
 
-    flags = rec->seq > sub->live_seq ? RT_WIRE_LIVE : 0;
+    flags = de->seq > sub->live_seq ? RT_WIRE_LIVE : 0;
 
     start = rt_conn_reserve(c, size);
 
     p = rt_wire_begin(start, RT_WIRE_EVENT, (unsigned) flags, sub->id);
-    p = rt_wire_put_number(p, RT_WIRE_F_POSITION, rec->addr);
-    p = rt_wire_put_number(p, RT_WIRE_F_VERSION, rec->version);
+    p = rt_wire_put_number(p, RT_WIRE_F_POSITION, de->addr);
+    p = rt_wire_put_number(p, RT_WIRE_F_VERSION, de->version);
 
     if (sub->entity == NULL) {
         p = rt_wire_put_string(p, RT_WIRE_F_ENGINE, engine->name,
                                strlen(engine->name));
-        p = rt_wire_put_string(p, RT_WIRE_F_ENTITY, ev.entity.data,
-                               ev.entity.len);
+        p = rt_wire_put_string(p, RT_WIRE_F_ENTITY, entity.data,
+                               entity.len);
     }
 
-    p = rt_wire_put_string(p, RT_WIRE_F_BODY, l->scratch.pos,
-                           rt_buf_size(&l->scratch));
+    p = rt_wire_put_string(p, RT_WIRE_F_BODY, de->body.pos,
+                           rt_buf_size(&de->body));
     rt_wire_end(start, p);
     c->out.last = p;
 
@@ -481,9 +500,34 @@ rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
         if (engine && rec.addr != sub->version
             && (sub->engine == NULL || sub->engine == engine))
         {
-            rt_subscription_send(l, sub, &rec, engine);
+            rt_subscription_describe(l, &rec, engine);
+            rt_subscription_send(l, sub, engine, rec.entity);
         }
     }
+}
+
+
+/*
+ * The next events of its entity.  Whoever listens live wants the last one, and
+ * the first of them has had it read and described for all.
+ */
+
+static rt_uint_t
+rt_subscription_page(rt_link_t *l, const rt_subscription_t *sub,
+    uint64_t *addrs, rt_uint_t *gone)
+{
+    const rt_entity_t  *e;
+
+    e = sub->entity;
+
+    if (sub->version == e->version && e->last_addr == l->described.addr) {
+        addrs[0] = e->last_addr;
+        *gone = 0;
+        return 1;
+    }
+
+    return rt_history_page(l->dispatch, e, sub->version, addrs,
+                           RT_SUBSCRIPTION_PAGE, gone);
 }
 
 
@@ -504,8 +548,7 @@ rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
         return RT_OK;
     }
 
-    n = rt_history_page(l->dispatch, sub->entity, sub->version, addrs,
-                        RT_SUBSCRIPTION_PAGE, &gone);
+    n = rt_subscription_page(l, sub, addrs, &gone);
 
     if (gone == RT_HISTORY_LATER) {
         return RT_AGAIN;
@@ -525,13 +568,19 @@ rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
             return RT_AGAIN;
         }
 
-        if (rt_journal_read(l->journal, addrs[i], &rec) != RT_OK
-            || rec.seq > l->journal->durable_seq)
-        {
-            return RT_OK;                   /* it is woken by the disk */
+        if (addrs[i] != l->described.addr) {
+
+            if (rt_journal_read(l->journal, addrs[i], &rec) != RT_OK
+                || rec.seq > l->journal->durable_seq)
+            {
+                return RT_OK;               /* it is woken by the disk */
+            }
+
+            rt_subscription_describe(l, &rec, sub->entity->engine);
         }
 
-        rt_subscription_send(l, sub, &rec, sub->entity->engine);
+        rt_subscription_send(l, sub, sub->entity->engine,
+                             rt_entity_name(sub->entity));
         sub->version++;
     }
 
@@ -586,9 +635,34 @@ rt_subscription_wake(rt_entity_t *e)
 }
 
 
+/* each once; those that have more to send have gone to the end */
+
+static rt_int_t
+rt_subscription_serve_conn(rt_link_t *l, rt_conn_t *c, uint64_t end_us)
+{
+    rt_uint_t  n;
+
+    for (n = c->nready; n && !c->dead && !rt_subscription_rests(c); n--) {
+        rt_subscription_serve_one(l, c->ready);
+
+        if (n % RT_SUBSCRIPTION_LOOKS == 1 && rt_time_us() > end_us) {
+            return RT_AGAIN;
+        }
+    }
+
+    return RT_OK;
+}
+
+
+/*
+ * What takes longer than its share of the turn goes on in the next one, which
+ * begins with the next connection.
+ */
+
 void
 rt_subscription_serve_all(rt_link_t *l)
 {
+    uint64_t    end_us;
     rt_uint_t   n;
     rt_conn_t  *c;
 
@@ -597,12 +671,21 @@ rt_subscription_serve_all(rt_link_t *l)
         rt_dispatch_each_changed(l->dispatch, rt_subscription_wake);
     }
 
-    for (c = l->conns; c; c = c->next) {
+    end_us = rt_time_us() + RT_LINK_SERVE_US;
+    c = l->serve_next;
+    l->serve_next = NULL;
 
-        /* each once; those that have more to send have gone to the end */
+    for (n = l->nconns; n; n--) {
 
-        for (n = c->nready; n && !c->dead && !rt_subscription_rests(c); n--) {
-            rt_subscription_serve_one(l, c->ready);
+        c = c ? c : l->conns;
+
+        if (rt_subscription_serve_conn(l, c, end_us) != RT_OK) {
+            l->serve_next = c->next;
+            l->stats.deferred++;
+            rt_loop_again();
+            return;
         }
+
+        c = c->next;
     }
 }
