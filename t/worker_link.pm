@@ -78,7 +78,8 @@ sub new ($class, %o) {
         allowed => $o{allowed} // [] }, $class;
     open my $fh, '>', "$dir/conf" or die "$dir/conf: $!";
     print $fh "[realtimed]\nlisten = unix:$dir/s\ndata = $dir/data\n",
-        "log = $dir/log\nlog_level = info\n$self->{conf}";
+        "log = $dir/log\nlog_level = info\n",
+        "[limits]\nuser_commands = 0\n[realtimed]\n$self->{conf}";
     close $fh;
     return $self;
 }

@@ -3,7 +3,7 @@
  * one creates a million auctions, has a snapshot written, and bids where
  * thousands listen; then how long a stop takes.
  *
- *   realtimed --listen unix:/tmp/s --data /tmp/d & stalls /tmp/s $! 1000000
+ *   realtimed --listen unix:/tmp/s --data /tmp/d & stalls /tmp/s $! 999000
  *
  * The uninvolved client asks for the state of an auction of its own, one
  * question after another with a millisecond between two.

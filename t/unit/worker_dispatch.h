@@ -49,6 +49,7 @@ setup(void **state)
     conf.journal.segment_size = RT_SEGMENT_SIZE_MIN;
     conf.journal.buffer_size = RT_SEGMENT_SIZE_MIN;
     conf.idem_max = 50;
+    conf.user_commands = 0;
 
     return sodium_init() == -1 || mkdtemp(dir) == NULL;
 }

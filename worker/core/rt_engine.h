@@ -143,6 +143,12 @@ struct rt_engine_s {
     /* when the clock has something to say, ms since 1970; 0: never */
     uint64_t              (*due)(const void *state);
 
+    /*
+     * Whether it is open, and whose it is: always the same one's.  A user may
+     * have so many; NULL: they are not counted.
+     */
+    rt_uint_t             (*owner)(const void *state, rt_str_t *user);
+
     /* the event's public JSON members: "type":"bid","price":150 */
     void                  (*describe)(const rt_event_t *ev, rt_buf_t *b);
 

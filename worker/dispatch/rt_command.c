@@ -50,6 +50,7 @@ static rt_int_t
 rt_command_check(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
     const rt_entity_t *e)
 {
+    size_t     max;
     rt_uint_t  create;
 
     if (d->journal.failing) {
@@ -65,6 +66,7 @@ rt_command_check(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
         return RT_OK;
     }
 
+    max = d->conf.user_entities;
     create = rt_str_is(rq->name, "create");
 
     if (e == NULL && !create) {
@@ -79,6 +81,12 @@ rt_command_check(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 
     if (create && d->entities.n >= d->conf.entities_max) {
         return rt_dispatch_say(d, a, 503, "full", "there are too many");
+    }
+
+    if (create && max && rt_user_entities(&d->users, rq->user) >= max) {
+        d->stats.user_limits++;
+        return rt_dispatch_say(d, a, 429, "user_entities",
+                               "this user has too many that are open");
     }
 
     return RT_DECLINED;
@@ -166,13 +174,11 @@ rt_command_commit(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 }
 
 
-rt_int_t
-rt_command_run(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
+static rt_int_t
+rt_command_do(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
     const rt_engine_t *engine, rt_entity_t *e)
 {
     rt_idem_t  idem;
-
-    d->stats.commands++;
 
     if (rq->key.len) {
         memset(&idem, 0, sizeof(rt_idem_t));
@@ -212,4 +218,34 @@ rt_command_run(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
     }
 
     return rt_command_commit(d, rq, a, engine, e, rq->key.len ? &idem : NULL);
+}
+
+
+rt_int_t
+rt_command_run(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
+    const rt_engine_t *engine, rt_entity_t *e)
+{
+    size_t    rate;
+    rt_int_t  rc;
+
+    rate = d->conf.user_commands;
+    d->stats.commands++;
+
+    if (rate && rt_user_command(&d->users, rq->user, rt_time_us(), rate)
+                != RT_OK)
+    {
+        d->stats.user_limits++;
+        rt_dispatch_say(d, a, 429, "user_commands",
+                        "this user sends too many commands a second");
+        a->retry = 1;
+        return RT_OK;
+    }
+
+    rc = rt_command_do(d, rq, a, engine, e);
+
+    if (rate && rc == RT_AGAIN) {
+        rt_user_refund(&d->users, rq->user, rate);
+    }
+
+    return rc;
 }

@@ -9,6 +9,27 @@
 #include "rt_dispatch_private.h"
 
 
+/* an entity counts for its user while it is open */
+
+static void
+rt_commit_user(rt_dispatch_t *d, rt_entity_t *e)
+{
+    rt_str_t   name;
+    rt_uint_t  open;
+
+    open = e->engine->owner && e->engine->owner(e->state, &name);
+
+    if (open && e->user == NULL) {
+        e->user = rt_user_open(&d->users, name, rt_time_us());
+    }
+
+    if (!open && e->user) {
+        rt_user_close(e->user);
+        e->user = NULL;
+    }
+}
+
+
 /* the state has changed, and with it when it is to be looked at */
 
 void
@@ -20,6 +41,7 @@ rt_commit_due(rt_dispatch_t *d, rt_entity_t *e)
     engine = e->engine;
 
     rt_entity_set_due(&d->entities, e, engine->due(e->state));
+    rt_commit_user(d, e);
 
     if (engine->clock) {
         last = e->clock ? e->clock->last_ms : d->clock_ms;

@@ -21,7 +21,7 @@
  *   rt_evict.c       idle entities
  *   rt_check.c       replay --check
  *   rt_status.c      counters
- *   rt_entity.c, rt_idem.c, rt_visit.c   the tables
+ *   rt_entity.c, rt_idem.c, rt_visit.c, rt_user.c   the tables
  *
  * The path of a command: link -> rt_dispatch() -> idempotency key, expected
  * version -> engine->decide() -> journal -> engine->apply() -> answer.  The
@@ -49,6 +49,7 @@ typedef struct rt_dispatch_s  rt_dispatch_t;
 /* limits, each with a directive of its own in realtimed.conf */
 #define RT_ENTITIES_MAX        1000000
 #define RT_SNAPSHOT_EVENTS     1000000      /* journaled, then a snapshot */
+#define RT_USER_COMMANDS_MAX   1000000      /* a second */
 #define RT_IDLE_MS             (600 * 1000) /* then evicted, if none is due */
 #define RT_BATCH_MS            10           /* "batch" is synced within */
 #define RT_NONE_MS             1000         /* and "none" */
@@ -61,6 +62,8 @@ typedef struct {
     rt_journal_conf_t    journal;
     size_t               entities_max;
     size_t               visits_max;
+    size_t               user_entities;     /* open; 0: no limit */
+    size_t               user_commands;     /* a second; 0: no limit */
     size_t               idem_max;
     size_t               idem_bytes;
     uint64_t             idem_age_ms;

@@ -11,6 +11,7 @@
 #include "rt_idem.h"
 #include "rt_loop.h"
 #include "rt_snapshot.h"
+#include "rt_user.h"
 #include "rt_visit.h"
 
 
@@ -34,6 +35,7 @@ typedef struct {
     uint64_t             busy;              /* answered with 503 */
     uint64_t             gone;              /* engines told of it */
     uint64_t             visits_full;       /* commands refused for it */
+    uint64_t             user_limits;       /* and for those of a user */
     uint64_t             evicted;
     uint64_t             reloaded;
     uint64_t             snapshots;
@@ -63,6 +65,7 @@ struct rt_dispatch_s {
     rt_uint_t            nprojections;
     rt_idems_t           idems;
     rt_visits_t          visits;
+    rt_users_t           users;
     rt_dispatch_stats_t  stats;
 
     uint64_t             clock_ms;          /* of this turn */

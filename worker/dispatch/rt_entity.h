@@ -30,6 +30,7 @@
 
 typedef struct rt_entity_s        rt_entity_t;
 typedef struct rt_subscription_s  rt_subscription_t;
+typedef struct rt_user_s          rt_user_t;
 
 
 /* live messages: when the next is due, and how many got the last */
@@ -63,6 +64,7 @@ struct rt_entity_s {
     uint32_t             nmarks;
     uint32_t             max_marks;
 
+    rt_user_t           *user;              /* it is open for; NULL: none */
     rt_subscription_t   *subscriptions;     /* a list */
     rt_entity_t         *dirty_next;        /* has new events to tell */
     unsigned             dirty:1;

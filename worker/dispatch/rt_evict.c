@@ -25,6 +25,7 @@ rt_evict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
         e = t->list[(*next)++ % t->n];
 
         if (e->state && rt_entity_at(e) == 0 && e->subscriptions == NULL
+            && e->user == NULL
             && e->version <= RT_EVICT_VERSIONS && e->first_addr >= first
             && e->last_seq <= d->journal.durable_seq
             && (e->clock == NULL || !e->clock->listed)

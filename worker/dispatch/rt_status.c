@@ -18,6 +18,7 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
     rt_buf_printf(b, "\"entities\":%zu,\"commands\":%llu,\"queries\":%llu,"
                   "\"refused\":%llu,\"repeated\":%llu,\"busy\":%llu,"
                   "\"visits\":%zu,\"visits_full\":%llu,\"gone\":%llu,"
+                  "\"users\":%zu,\"user_limits\":%llu,"
                   "\"events\":%llu,\"ticks\":%llu,\"tick_late_ms_max\":%llu,"
                   "\"evicted\":%llu,\"reloaded\":%llu,"
                   "\"snapshots\":%llu,\"snapshots_failed\":%llu,"
@@ -30,6 +31,7 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   (unsigned long long) s->busy, d->visits.n,
                   (unsigned long long) s->visits_full,
                   (unsigned long long) s->gone,
+                  d->users.table.n, (unsigned long long) s->user_limits,
                   (unsigned long long) s->events,
                   (unsigned long long) s->ticks,
                   (unsigned long long) s->late_ms_max,

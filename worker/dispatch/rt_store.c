@@ -27,6 +27,8 @@ rt_dispatch_defaults(rt_dispatch_conf_t *conf)
 
     conf->entities_max = RT_ENTITIES_MAX;
     conf->visits_max = RT_VISITS_MAX;
+    conf->user_entities = RT_USER_ENTITIES;
+    conf->user_commands = RT_USER_COMMANDS;
     conf->idem_max = RT_IDEM_MAX;
     conf->idem_bytes = RT_IDEM_BYTES;
     conf->idem_age_ms = RT_IDEM_AGE_MS;
@@ -70,6 +72,7 @@ rt_store_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
     rt_idem_init(&d->idems, conf->idem_max, conf->idem_bytes,
                  conf->idem_age_ms);
     rt_visits_init(&d->visits, conf->visits_max);
+    rt_users_init(&d->users);
     d->clocks_last = &d->clocks;
     d->evicted_next = rt_store_shared();
 }
@@ -133,6 +136,7 @@ rt_store_free(rt_dispatch_t *d)
     rt_entities_free(&d->projected);
     rt_idem_free(&d->idems);
     rt_visits_free(&d->visits);
+    rt_users_free(&d->users);
     rt_buf_free(&d->out.body);
     rt_buf_free(&d->out.data);
     free(d->out.events);

@@ -311,7 +311,8 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   "\"unpublished\":%llu,\"unreadable\":%llu,"
                   "\"events_sent\":%llu,"
                   "\"gones\":%llu,\"audiences\":%llu,\"notices\":%llu,"
-                  "\"handovers\":%llu,\"deferred\":%llu},"
+                  "\"handovers\":%llu,\"deferred\":%llu,"
+                  "\"events_deferred\":%llu},"
                   "\"zones\":{",
                   (size_t) l->nconns, (unsigned long long) st->accepted,
                   (unsigned long long) st->refused,
@@ -326,7 +327,8 @@ rt_link_status(rt_link_t *l, rt_buf_t *b)
                   (unsigned long long) st->audiences,
                   (unsigned long long) st->notices,
                   (unsigned long long) st->handovers,
-                  (unsigned long long) st->deferred);
+                  (unsigned long long) st->deferred,
+                  (unsigned long long) st->events_deferred);
 
     for (i = 0; i < l->nzones; i++) {
         s = &l->zones[i];

@@ -184,6 +184,7 @@ typedef struct {
     uint64_t             notices;           /* NOTICE frames */
     uint64_t             handovers;         /* from silent publishers */
     uint64_t             deferred;          /* to the next turn, for time */
+    uint64_t             events_deferred;
 } rt_link_stats_t;
 
 

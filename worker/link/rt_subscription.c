@@ -681,7 +681,7 @@ rt_subscription_serve_all(rt_link_t *l)
 
         if (rt_subscription_serve_conn(l, c, end_us) != RT_OK) {
             l->serve_next = c->next;
-            l->stats.deferred++;
+            l->stats.events_deferred++;
             rt_loop_again();
             return;
         }

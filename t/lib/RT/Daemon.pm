@@ -40,6 +40,7 @@ sub new ($class, %o) {
     open my $f, '>', "$dir/conf" or die "$dir/conf: $!";
     print $f "[realtimed]\nlisten = unix:$self->{socket}\n",
         "data = $dir/data\nlog = $dir/log\nlog_level = info\n",
+        "[limits]\nuser_commands = 0\n",
         "[journal]\nsegment_size = 2m\nbuffer_size = 2m\n", $o{conf} // '';
     close $f;
 

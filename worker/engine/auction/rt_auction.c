@@ -40,6 +40,7 @@ const rt_engine_t  rt_auction_engine = {
     .restore = rt_auction_snapshot_load,
 
     .due = rt_auction_clock_due,
+    .owner = rt_auction_state_owner,
     .clock = rt_auction_clock_next,
     .watched = rt_auction_publish_topic,
     .live = rt_auction_clock_live,

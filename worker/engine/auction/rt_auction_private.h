@@ -164,6 +164,7 @@ typedef struct {
 void *rt_auction_state_create(void);
 void rt_auction_state_destroy(void *state);
 void rt_auction_state_apply(void *state, const rt_event_t *ev);
+rt_uint_t rt_auction_state_owner(const void *state, rt_str_t *user);
 
 /* copies the strings of the terms */
 void rt_auction_state_set_terms(rt_auction_t *a, const rt_auction_terms_t *t);

@@ -326,3 +326,15 @@ rt_auction_state_apply(void *state, const rt_event_t *ev)
     rt_assert(a->leader >= -1 && a->leader < (int64_t) a->n);
     rt_assert(a->winner >= -1 && a->winner < (int64_t) a->n);
 }
+
+
+rt_uint_t
+rt_auction_state_owner(const void *state, rt_str_t *user)
+{
+    const rt_auction_t  *a;
+
+    a = state;
+    *user = a->t.seller;
+
+    return a->state == RT_AUCTION_SCHEDULED || a->state == RT_AUCTION_OPEN;
+}
