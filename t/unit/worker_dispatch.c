@@ -456,12 +456,12 @@ test_idempotency(void **state)
     assert_int_equal(ask(0, "i", "bid", "cat", "{\"amount\":6}", "r", -1), 409);
     assert_int_equal(a.repeated, 1);
 
-    /* bounded: the oldest go */
+    /* bounded: the oldest go ... */
 
     for (i = 0; i < 60; i++) {
         sprintf(key, "key-%d", i);
         (void) ask(0, "i", "bid", "ann", "{\"amount\":1}", key, -1);
-        assert_true(d.idems.next - d.idems.first <= 50);
+        assert_true(d.idems.n <= 50);
     }
 
     assert_int_equal(ask(0, "i", "bid", "ann", "{\"amount\":1}", "key-59", -1),
@@ -469,6 +469,22 @@ test_idempotency(void **state)
     assert_int_equal(a.repeated, 1);
     (void) ask(0, "i", "bid", "ann", "{\"amount\":7}", "k", -1);
     assert_int_equal(a.repeated, 0);
+
+    /* of the one who has the most, in a replay and with a snapshot, too */
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(ask(0, "i", "bid", "bob", "{\"amount\":6}", "k", -1),
+                         201);
+        assert_int_equal(a.repeated, 1);
+        (void) ask(0, "i", "bid", "cat", "{\"amount\":6}", "r", -1);
+        assert_int_equal(a.repeated, 1);
+        (void) ask(0, "i", "bid", "ann", "{\"amount\":7}", "k", -1);
+        assert_int_equal(a.repeated, 1);
+        assert_true(d.idems.n == 50);
+
+        down(i > 0);
+        up();
+    }
 
     /* and too old ones */
 
@@ -478,7 +494,7 @@ test_idempotency(void **state)
 
     down(0);
     up();
-    assert_true(d.idems.next - d.idems.first <= 50);
+    assert_true(d.idems.n <= 50);
     down(0);
 }
 

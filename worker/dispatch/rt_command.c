@@ -14,6 +14,7 @@ rt_command_repeat(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
     rt_idem_t  *first;
 
     rt_idem_key(idem->key, engine->id, rq->entity, rq->user, rq->key);
+    idem->user = rt_idem_user(rq->user);
     idem->request = rt_idem_request(d->secret, rq->name, rq->body);
 
     first = rt_idem_find(&d->idems, idem->key, d->clock_ms);
