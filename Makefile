@@ -29,7 +29,8 @@ PACKAGES =	gcc libc6-dev nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
 		libhiredis-dev zlib1g-dev libssl-dev libpcre2-dev curl/curl
 TEST_PACKAGES =	perl libcmocka-dev libio-socket-ssl-perl openssl ca-certificates
 # without these, parts of the test are skipped
-MORE_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev debootstrap chromium node/nodejs npm/npm
+MORE_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev debootstrap chromium node/nodejs npm/npm \
+		libnginx-mod-http-brotli-filter
 
 # what the module is tested with besides the running system, each in a small
 # Debian of its own

@@ -8,6 +8,8 @@
 #include "ngx_http_rt_header.h"
 
 
+static ngx_int_t ngx_http_rt_head_plain(ngx_http_request_t *r,
+    ngx_str_t *type);
 static ngx_int_t ngx_http_rt_head_hello(ngx_http_request_t *r, u_char *hello,
     size_t len);
 
@@ -28,16 +30,10 @@ ngx_http_rt_head(ngx_http_rt_session_t *s, ngx_str_t *type, u_char *hello,
     }
 
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
     r->headers_out.content_length_n = -1;
 
-    /* compression would hold messages back */
-
-    r->gzip_tested = 1;
-    r->gzip_ok = 0;
-
-    if (ngx_http_rt_header_live(r) != NGX_OK
+    if (ngx_http_rt_head_plain(r, type) != NGX_OK
+        || ngx_http_rt_header_live(r) != NGX_OK
         || (s->reader
             && ngx_http_rt_header_id(r, s->sink.hub->zone->epoch,
                                      s->reader->cursor)
@@ -86,6 +82,49 @@ ngx_http_rt_head(ngx_http_rt_session_t *s, ngx_str_t *type, u_char *hello,
     }
 
     return (r->out || r->connection->buffered) ? NGX_AGAIN : NGX_OK;
+}
+
+
+/*
+ * Messages go round the body filters, or would wait in them, so none may say
+ * in the header that it compresses or recodes.  Those that compress, whatever
+ * their module, and charset's conversion leave alone what is encoded already:
+ * it is "identity", which is not sent.  charset_types and the like are compared
+ * with the first content_type_len bytes, and charset gives no name to what has
+ * one, which is not sent either, for the two lengths differ.
+ */
+
+static ngx_int_t
+ngx_http_rt_head_plain(ngx_http_request_t *r, ngx_str_t *type)
+{
+    u_char           *p;
+    ngx_table_elt_t  *h;
+
+    static const char  charset[] = "; charset=utf-8";
+
+    h = ngx_pcalloc(r->pool, sizeof(ngx_table_elt_t));
+    p = ngx_pnalloc(r->pool, type->len + sizeof(charset) - 1);
+
+    if (h == NULL || p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&h->key, "Content-Encoding");
+    ngx_str_set(&h->value, "identity");
+
+    r->headers_out.content_encoding = h;
+
+    r->headers_out.content_type.data = p;
+    r->headers_out.content_type.len = type->len;
+    r->headers_out.content_type_len = type->len + sizeof(charset) - 1;
+    r->headers_out.content_type_lowcase = NULL;
+
+    p = ngx_cpymem(p, type->data, type->len);
+    ngx_memcpy(p, charset, sizeof(charset) - 1);
+
+    ngx_str_set(&r->headers_out.charset, "utf-8");
+
+    return NGX_OK;
 }
 
 
