@@ -77,6 +77,22 @@ is($r->header('Realtime-Version'), 4, 'version 4');
 is(bid(300, 'bob', 'If-Match' => '*')->status, 201, 'If-Match: any');
 is(bid(350, 'ann', 'If-Match' => 'x')->status, 400, 'If-Match: none');
 
+# as they come back from a client that compresses, or that knows several
+
+$r = post('/auction/etag/create', '{"kind":"english","start":100,'
+          . '"ends_in_ms":600000}', 'X-User' => 'eve');
+is($r->status, 201, 'another auction');
+my $amount = 100;
+for (['W/"2"', 412, 'weak, of another version'], ['W/"1"', 201, 'weak'],
+     ['"1", "3", 4', 412, 'none of a list'],
+     ['"1", W/"2" , 9', 201, 'one of a list'], ['"1" "3"', 400, 'no list'])
+{
+    my ($versions, $status, $name) = @$_;
+    $r = post('/auction/etag/bid', sprintf('{"amount":%d}', $amount += 100),
+              'X-User' => "u$amount", 'If-Match' => $versions);
+    is($r->status, $status, "If-Match: $name");
+}
+
 
 # once
 

@@ -8,6 +8,7 @@
 #include "ngx_http_rt_pass.h"
 #include "ngx_http_rt_key.h"
 #include "ngx_http_rt_rule.h"
+#include "ngx_http_rt_versions.h"
 
 
 static ngx_int_t ngx_http_rt_pass_strings(ngx_http_request_t *r,
@@ -158,8 +159,10 @@ ngx_http_rt_pass_conditions(ngx_http_request_t *r, ngx_http_rt_ask_t *ask)
 static const char *
 ngx_http_rt_pass_expect(ngx_http_request_t *r, ngx_http_rt_ask_t *ask)
 {
-    ngx_int_t         n;
-    ngx_str_t         s;
+    int               n;
+    u_char           *p;
+    size_t            size;
+    uint64_t          versions[NGX_HTTP_RT_VERSIONS_MAX];
     ngx_table_elt_t  *h;
 
     /* If-Match is for the daemon to judge, not for nginx */
@@ -168,25 +171,38 @@ ngx_http_rt_pass_expect(ngx_http_request_t *r, ngx_http_rt_ask_t *ask)
 
     h = ngx_http_rt_header_find(r, "If-Match");
 
-    if (h == NULL || (h->value.len == 1 && h->value.data[0] == '*')) {
+    if (h == NULL) {
         return NULL;
     }
 
-    s = h->value;
+    n = ngx_http_rt_versions_parse(h->value.data, h->value.len, versions);
 
-    if (s.len > 2 && s.data[0] == '"' && s.data[s.len - 1] == '"') {
-        s.data++;
-        s.len -= 2;
+    if (n < 0) {
+        return "If-Match must be 1 to 16 versions";
     }
 
-    n = ngx_atoi(s.data, s.len);
-
-    if (n == NGX_ERROR) {
-        return "If-Match must be one version";
+    if (n == 0) {
+        return NULL;
     }
 
-    ask->expect = n;
+    ask->expect = versions[0];
     ask->has_expect = 1;
+
+    if (n == 1) {
+        return NULL;
+    }
+
+    size = (n - 1) * sizeof(uint64_t);
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return "there is no memory";
+    }
+
+    ngx_memcpy(p, &versions[1], size);
+
+    ask->expect_too.data = p;
+    ask->expect_too.len = size;
 
     return NULL;
 }

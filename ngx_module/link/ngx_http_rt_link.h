@@ -90,6 +90,7 @@ typedef struct {
     ngx_str_t                      user;
     ngx_str_t                      args;
     ngx_str_t                      body;
+    ngx_str_t                      expect_too;  /* versions, 8 bytes each */
     uint64_t                       connection;
     uint64_t                       expect;
     uint64_t                       from;

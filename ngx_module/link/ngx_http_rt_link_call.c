@@ -171,9 +171,9 @@ static size_t
 ngx_http_rt_link_call_size(const ngx_http_rt_ask_t *ask)
 {
     return RT_WIRE_HEADER_SIZE + 5 * RT_WIRE_NUMBER_SIZE
-           + 8 * RT_WIRE_FIELD_SIZE
+           + 9 * RT_WIRE_FIELD_SIZE
            + ask->engine.len + ask->entity.len + ask->name.len
-           + ask->key.len + ask->user.len
+           + ask->key.len + ask->user.len + ask->expect_too.len
            + ask->args.len + ask->body.len;
 }
 
@@ -237,6 +237,10 @@ ngx_http_rt_link_call_strings(u_char *p, const ngx_http_rt_ask_t *ask)
         p = ngx_http_rt_link_call_put(p, RT_WIRE_F_USER, &ask->user);
     }
 
+    if (ask->expect_too.len) {
+        p = ngx_http_rt_link_call_put(p, RT_WIRE_F_EXPECT_TOO,
+                                      &ask->expect_too);
+    }
 
     if (ask->args.len) {
         p = ngx_http_rt_link_call_put(p, RT_WIRE_F_ARGS, &ask->args);

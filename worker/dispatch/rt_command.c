@@ -45,6 +45,28 @@ rt_command_repeat(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 }
 
 
+static rt_uint_t
+rt_command_expects(const rt_request_t *rq, uint64_t version)
+{
+    size_t    i;
+    uint64_t  expect;
+
+    if (!rq->has_expect || rq->expect == version) {
+        return 1;
+    }
+
+    for (i = 0; i + sizeof(expect) <= rq->expect_too.len; i += sizeof(expect)) {
+        memcpy(&expect, rq->expect_too.data + i, sizeof(expect));
+
+        if (expect == version) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* RT_OK: it is answered; RT_DECLINED: the engine is to decide */
 
 static rt_int_t
@@ -59,7 +81,7 @@ rt_command_check(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
                                "the journal cannot be written");
     }
 
-    if (rq->has_expect && rq->expect != (e ? e->version : 0)) {
+    if (!rt_command_expects(rq, e ? e->version : 0)) {
         rt_dispatch_say(d, a, 412, "version", "it has another version");
         a->version = e ? e->version : 0;
         a->has_version = 1;

@@ -87,6 +87,7 @@ typedef struct {
     const void          *link;              /* by which it came */
     rt_uint_t            has_expect;
     uint64_t             expect;
+    rt_str_t             expect_too;        /* versions, 8 bytes each */
 } rt_request_t;
 
 

@@ -111,6 +111,7 @@ rt_request_dispatch(rt_conn_t *c, const rt_wire_frame_t *f)
     rq.link = c;
     rq.has_expect = rt_wire_has(f, RT_WIRE_F_EXPECT);
     rq.expect = rt_wire_number(f, RT_WIRE_F_EXPECT);
+    rq.expect_too = rt_request_string(f, RT_WIRE_F_EXPECT_TOO);
 
     rc = rt_dispatch(c->link->dispatch, &rq, &a);
 

@@ -66,13 +66,15 @@
  *               answered with status 503 at once.
  *
  *  COMMAND      n->d  ENGINE ENTITY NAME BODY [USER CONNECTION]
- *                     [KEY] [EXPECT] [TIMEOUT]
+ *                     [KEY] [EXPECT [EXPECT_TOO]] [TIMEOUT]
  *               BODY is the JSON as the client sent it, unchecked; empty
  *               counts as {}.  CONNECTION is an id of the client's connection
  *               that is never used again (GONE tells its end).  KEY is the
- *               Idempotency-Key.  EXPECT is If-Match.  TIMEOUT: after that
- *               many ms nobody waits for the answer; a command that was not
- *               decided by then is not decided any more (status 503).
+ *               Idempotency-Key.  EXPECT is If-Match, and EXPECT_TOO what
+ *               else it has in its list: versions of 8 bytes, little-endian.
+ *               TIMEOUT: after that many ms nobody waits for the
+ *               answer; a command that was not decided by then is not decided
+ *               any more (status 503).
  *
  *  QUERY        n->d  ENGINE ENTITY NAME [ARGS USER CONNECTION]
  *                     [TIMEOUT]
@@ -293,6 +295,7 @@ typedef enum {
     RT_WIRE_F_EVENT,
     RT_WIRE_F_TYPE,                         /* content type */
     RT_WIRE_F_ZONE,
+    RT_WIRE_F_EXPECT_TOO = 46,
 
     RT_WIRE_F_MAX = 63
 } rt_wire_field_e;
