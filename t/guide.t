@@ -47,7 +47,7 @@ sub listens ($command, $output) {
                    command => $command };
 
     $fh->blocking(0);
-    ok(wait_for(sub { heard($stream) =~ /^id: .*\n\n/m }), "begins: $command");
+    ok(wait_for(sub { heard($stream) =~ /^id: .*\n/m }), "begins: $command");
     return $stream;
 }
 

@@ -29,7 +29,7 @@ is($sse->status, 200, 'status');
 my $open = $sse->{open_id};
 is(seq($open), 0, 'an empty zone is at 0') or diag show($open);
 my $epoch = epoch($open);
-is(plain($sse->{raw}), "retry:2000\nid:$epoch-0\n\n", 'how it begins');
+is(plain($sse->{raw}), "retry:2000\nid:$epoch-0\n", 'how it begins');
 is($sse->header('Realtime-Last-Id'), $open, 'the same in a header');
 
 my @cases = (
@@ -130,5 +130,43 @@ for my $how ([ '/sub/b', envelope => 1 ], [ '/enveloped/b', enveloped => 1 ])
     is($e->last_id, $id, 'envelope: the id line, too');
     $e->close;
 }
+
+# several topics, by the names of their events
+
+my $by_topic = $rt->sse('/sub/c/1,c/2?event=topic');
+$rt->publish('c/2', 'two', 'Realtime-Event' => 'e');
+$rt->publish('c/1', "\xff", 'Content-Type' => 'image/png');
+ok($by_topic->wait_items(2), 'two topics');
+is_deeply([ map { [ @$_{qw(event data)} ] } $by_topic->items ],
+          [ [ 'c/2', 'two' ], [ 'c/1', '/w==' ] ], 'events are their topics');
+
+# JSON as it is, on every transport
+
+my @clients = map { "RT::$_"->open($rt, '/sub/j?envelope=2', enveloped => 1) }
+    qw(SSE WebSocket Stream);
+my $text = qq({"a":\n[1,"x"]});
+my $before = $rt->publish_id('j', $text, 'Content-Type' => 'application/json');
+$rt->publish('j', '{"a":', 'Content-Type' => 'application/json');
+$rt->publish('j', '[1]', 'Content-Type' => 'text/plain');
+for my $c (@clients) {
+    my $name = ref $c;
+    ok($c->wait_items(3), "$name: three messages");
+    my @m = $c->messages;
+    is_deeply($m[0]{json}, { a => [ 1, 'x' ] }, "$name: JSON is a value");
+    ok(!exists $m[0]{data}, "$name: and not a string");
+    is($m[1]{data}, '{"a":', "$name: what is no JSON is a string");
+    is($m[2]{data}, '[1]', "$name: and what has another type");
+    $c->close;
+}
+my $polled = $rt->get('/sub/j?envelope=2&last_event_id=earliest',
+                      Accept => 'application/json')->json;
+is_deeply($polled->[0]{json}, { a => [ 1, 'x' ] }, 'a poll, too');
+
+# gaps of an envelope have no name that an EventSource would have to know
+
+$rt->request('DELETE', '/pub/j');
+my $e = $rt->sse('/sub/j', envelope => 1, id => $before);
+ok($e->wait_items(1), 'a gap');
+unlike($e->{raw}, qr/^event:/m, 'without an event') or diag $e->{raw};
 
 RT->end;

@@ -182,4 +182,12 @@ EOF_S
     $rt->finish;
 }
 
+# a proxy that hands on the key and not the Upgrade
+
+my $lost = RT->new->request('GET', '/sub/a', [
+    'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ==',
+    'Sec-WebSocket-Version' => 13 ]);
+is($lost->status, 400, 'a key without Upgrade');
+like($lost->body, qr/proxy/, 'says whose fault it is');
+
 RT->end;

@@ -120,8 +120,12 @@ struct ngx_http_rt_buffer_s {
 
 extern const ngx_http_rt_form_t  ngx_http_rt_form_sse;
 extern const ngx_http_rt_form_t  ngx_http_rt_form_sse_json;
+extern const ngx_http_rt_form_t  ngx_http_rt_form_sse_json_value;
+extern const ngx_http_rt_form_t  ngx_http_rt_form_sse_topic;
 extern const ngx_http_rt_form_t  ngx_http_rt_form_json;
+extern const ngx_http_rt_form_t  ngx_http_rt_form_json_value;
 extern const ngx_http_rt_form_t  ngx_http_rt_form_line;
+extern const ngx_http_rt_form_t  ngx_http_rt_form_line_value;
 extern const ngx_http_rt_form_t  ngx_http_rt_form_bare;
 
 extern const ngx_http_rt_framing_t  ngx_http_rt_framing_none;

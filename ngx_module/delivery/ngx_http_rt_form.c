@@ -6,11 +6,14 @@
 
 #include "ngx_http_rt_encode.h"
 #include "ngx_http_rt_json.h"
+#include "ngx_http_rt_json_value.h"
 #include "ngx_http_rt_sse_encode.h"
 #include "ngx_http_rt_ws_frame.h"
 
 
 static u_char *ngx_http_rt_form_object_sse(u_char *p,
+    const ngx_http_rt_object_t *o);
+static u_char *ngx_http_rt_form_object_sse_json(u_char *p,
     const ngx_http_rt_object_t *o);
 static u_char *ngx_http_rt_form_object_json(u_char *p,
     const ngx_http_rt_object_t *o);
@@ -18,6 +21,8 @@ static u_char *ngx_http_rt_form_object_line(u_char *p,
     const ngx_http_rt_object_t *o);
 static size_t ngx_http_rt_form_line_size(const ngx_http_rt_message_t *m);
 static u_char *ngx_http_rt_form_line_write(u_char *p,
+    const ngx_http_rt_message_t *m);
+static u_char *ngx_http_rt_form_line_value_write(u_char *p,
     const ngx_http_rt_message_t *m);
 static size_t ngx_http_rt_form_bare_size(const ngx_http_rt_message_t *m);
 static u_char *ngx_http_rt_form_bare_write(u_char *p,
@@ -36,7 +41,19 @@ const ngx_http_rt_form_t  ngx_http_rt_form_sse = {
 
 const ngx_http_rt_form_t  ngx_http_rt_form_sse_json = {
     ngx_http_rt_sse_json_size, ngx_http_rt_sse_json_write,
-    ngx_http_rt_form_object_sse, 0, 0, 1, 0
+    ngx_http_rt_form_object_sse_json, 0, 0, 1, 0
+};
+
+
+const ngx_http_rt_form_t  ngx_http_rt_form_sse_json_value = {
+    ngx_http_rt_sse_json_size, ngx_http_rt_sse_json_value_write,
+    ngx_http_rt_form_object_sse_json, 0, 0, 1, 0
+};
+
+
+const ngx_http_rt_form_t  ngx_http_rt_form_sse_topic = {
+    ngx_http_rt_sse_topic_size, ngx_http_rt_sse_topic_write,
+    ngx_http_rt_form_object_sse, 0, 0, 1, 1
 };
 
 
@@ -46,8 +63,20 @@ const ngx_http_rt_form_t  ngx_http_rt_form_json = {
 };
 
 
+const ngx_http_rt_form_t  ngx_http_rt_form_json_value = {
+    ngx_http_rt_json_size, ngx_http_rt_json_value_write,
+    ngx_http_rt_form_object_json, 0, 0, 1, 0
+};
+
+
 const ngx_http_rt_form_t  ngx_http_rt_form_line = {
     ngx_http_rt_form_line_size, ngx_http_rt_form_line_write,
+    ngx_http_rt_form_object_line, 0, 0, 1, 0
+};
+
+
+const ngx_http_rt_form_t  ngx_http_rt_form_line_value = {
+    ngx_http_rt_form_line_size, ngx_http_rt_form_line_value_write,
     ngx_http_rt_form_object_line, 0, 0, 1, 0
 };
 
@@ -145,6 +174,20 @@ ngx_http_rt_form_object_sse(u_char *p, const ngx_http_rt_object_t *o)
 }
 
 
+/* an EventSource hears of an event only if it knows its name: here none has */
+
+static u_char *
+ngx_http_rt_form_object_sse_json(u_char *p, const ngx_http_rt_object_t *o)
+{
+    ngx_http_rt_object_t  nameless;
+
+    nameless = *o;
+    nameless.event = NULL;
+
+    return ngx_http_rt_form_object_sse(p, &nameless);
+}
+
+
 static u_char *
 ngx_http_rt_form_object_json(u_char *p, const ngx_http_rt_object_t *o)
 {
@@ -173,6 +216,16 @@ static u_char *
 ngx_http_rt_form_line_write(u_char *p, const ngx_http_rt_message_t *m)
 {
     p = ngx_http_rt_json_write(p, m);
+    *p++ = LF;
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_rt_form_line_value_write(u_char *p, const ngx_http_rt_message_t *m)
+{
+    p = ngx_http_rt_json_value_write(p, m);
     *p++ = LF;
 
     return p;

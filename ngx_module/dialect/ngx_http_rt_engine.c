@@ -423,7 +423,7 @@ ngx_http_rt_engine_open(ngx_http_rt_session_t *s)
         return ngx_http_rt_head(s, &stream, NULL, 0);
     }
 
-    p = ngx_sprintf(hello, "retry: %M\n\n", s->conf->retry);
+    p = ngx_sprintf(hello, "retry: %M\n", s->conf->retry);
 
     return ngx_http_rt_head(s, &sse, hello, p - hello);
 }
@@ -441,11 +441,11 @@ ngx_http_rt_engine_timer(ngx_http_rt_session_t *s)
     if (e->sse && ngx_current_msec - s->active >= s->conf->keepalive
         && ngx_http_rt_sink_takes(&s->sink))
     {
-        b = ngx_http_rt_buffer_create(s->sink.encoding, 3);
+        b = ngx_http_rt_buffer_create(s->sink.encoding, 2);
         rc = NGX_ERROR;
 
         if (b) {
-            b->last = ngx_cpymem(b->last, ":\n\n", 3);
+            b->last = ngx_cpymem(b->last, ":\n", 2);
             ngx_http_rt_buffer_finish(b);
             rc = ngx_http_rt_session_send(s, b);
             ngx_http_rt_buffer_release(b);

@@ -8,6 +8,7 @@
 
 
 static ngx_int_t ngx_http_rt_handler_origin(ngx_http_request_t *r);
+static ngx_int_t ngx_http_rt_handler_lost(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_handler_refuse(ngx_http_request_t *r,
     const char *allow);
 
@@ -31,6 +32,13 @@ ngx_http_rt_handler(ngx_http_request_t *r)
 
     if (ngx_http_rt_origin_check(r) != NGX_OK) {
         return ngx_http_rt_handler_origin(r);
+    }
+
+    if ((rlcf->pass || rlcf->subscribe || rlcf->dialect)
+        && ngx_http_rt_header_find(r, "Sec-WebSocket-Key")
+        && !ngx_http_rt_websocket_asked(r))
+    {
+        return ngx_http_rt_handler_lost(r);
     }
 
     if (rlcf->pass) {
@@ -62,6 +70,31 @@ ngx_http_rt_handler(ngx_http_request_t *r)
     }
 
     return ngx_http_rt_handler_refuse(r, "GET, HEAD, POST, PUT, DELETE");
+}
+
+
+/* Upgrade is of one hop only, and a proxy hands it on when told to */
+
+static ngx_int_t
+ngx_http_rt_handler_lost(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_rt_loc_conf_t  *rlcf;
+
+    static const char  text[] = "Sec-WebSocket-Key without Upgrade: "
+                                "a proxy in between has lost it";
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
+
+    if (rlcf->pass == NULL) {
+        return ngx_http_rt_body_refuse(r, NGX_HTTP_BAD_REQUEST, text);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    return (rc != NGX_OK) ? rc
+                          : ngx_http_rt_pass_error(r, NGX_HTTP_BAD_REQUEST,
+                                                   "upgrade", text);
 }
 
 

@@ -151,8 +151,15 @@ ngx_int_t ngx_http_rt_template_topic(ngx_http_request_t *r,
 /* ngx_http_rt_topics.c; NGX_DONE: it has been refused */
 
 ngx_int_t ngx_http_rt_topics(ngx_http_request_t *r, ngx_array_t *topics);
-ngx_int_t ngx_http_rt_topics_from(ngx_http_request_t *r,
+
+
+/* ngx_http_rt_subscribe_args.c */
+
+ngx_int_t ngx_http_rt_subscribe_from(ngx_http_request_t *r,
     ngx_http_rt_from_t *from);
+ngx_uint_t ngx_http_rt_subscribe_envelope(ngx_http_request_t *r);
+const ngx_http_rt_form_t *ngx_http_rt_subscribe_form(ngx_http_request_t *r,
+    ngx_uint_t transport, const ngx_http_rt_form_t *form);
 
 
 /* ngx_http_rt_origin.c */

@@ -207,7 +207,10 @@ ngx_http_rt_pass_events(ngx_http_request_t *r, ngx_http_rt_pass_ctx_t *ctx,
 }
 
 
-/* Last-Event-ID is the last version that the client had */
+/*
+ * Last-Event-ID is the last version that the client had.  One that is no number
+ * is of another server, and would be sent again and again: it counts as none.
+ */
 
 static ngx_int_t
 ngx_http_rt_pass_from(ngx_http_request_t *r, uint64_t *from)
@@ -222,9 +225,11 @@ ngx_http_rt_pass_from(ngx_http_request_t *r, uint64_t *from)
 
     if (h && h->value.len) {
         n = ngx_atoi(h->value.data, h->value.len);
-        *from = n + 1;
 
-        return (n == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+        if (n != NGX_ERROR) {
+            *from = (uint64_t) n + 1;
+            return NGX_OK;
+        }
     }
 
     if (ngx_http_arg(r, (u_char *) "from", 4, &arg) == NGX_OK) {

@@ -33,7 +33,6 @@ static ngx_int_t ngx_http_rt_subscribe_transport(ngx_http_request_t *r,
     ngx_uint_t *transport);
 static ngx_int_t ngx_http_rt_subscribe_dialect(ngx_http_request_t *r,
     ngx_http_rt_subscribe_t *sub);
-static ngx_uint_t ngx_http_rt_subscribe_envelope(ngx_http_request_t *r);
 static ngx_int_t ngx_http_rt_subscribe_session(ngx_http_request_t *r,
     ngx_http_rt_subscribe_t *sub);
 static const ngx_http_rt_encoding_t *ngx_http_rt_subscribe_encoding(
@@ -127,7 +126,7 @@ ngx_http_rt_subscribe_read(ngx_http_request_t *r, ngx_http_rt_subscribe_t *sub)
         rc = ngx_http_rt_topics(r, &sub->topics);
     }
 
-    return (rc == NGX_OK) ? ngx_http_rt_topics_from(r, &sub->from) : rc;
+    return (rc == NGX_OK) ? ngx_http_rt_subscribe_from(r, &sub->from) : rc;
 }
 
 
@@ -289,20 +288,6 @@ ngx_http_rt_subscribe_dialect(ngx_http_request_t *r,
 }
 
 
-static ngx_uint_t
-ngx_http_rt_subscribe_envelope(ngx_http_request_t *r)
-{
-    ngx_str_t                arg;
-    ngx_http_rt_loc_conf_t  *rlcf;
-
-    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
-
-    return rlcf->envelope
-           || (ngx_http_arg(r, (u_char *) "envelope", 8, &arg) == NGX_OK
-               && arg.len == 1 && arg.data[0] == '1');
-}
-
-
 static ngx_int_t
 ngx_http_rt_subscribe_session(ngx_http_request_t *r,
     ngx_http_rt_subscribe_t *sub)
@@ -393,13 +378,10 @@ ngx_http_rt_subscribe_encoding(ngx_http_request_t *r,
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_realtime_module);
 
+    form = ngx_http_rt_subscribe_form(r, sub->transport,
+                                    sub->dialect ? sub->dialect->form : NULL);
+
     switch (sub->transport) {
-
-    case NGX_HTTP_RT_SSE:
-        form = ngx_http_rt_subscribe_envelope(r) ? &ngx_http_rt_form_sse_json
-                                                 : &ngx_http_rt_form_sse;
-
-        return ngx_http_rt_encoding(form, &ngx_http_rt_framing_none, 0, NULL);
 
     case NGX_HTTP_RT_WEBSOCKET:
         window = sub->window;
@@ -417,17 +399,14 @@ ngx_http_rt_subscribe_encoding(ngx_http_request_t *r,
             window = NGX_HTTP_RT_WS_WINDOW_MIN + 1;
         }
 
-        return ngx_http_rt_encoding(sub->dialect->form,
-                                    &ngx_http_rt_framing_websocket, window,
-                                    &rlcf->session.deflate);
+        return ngx_http_rt_encoding(form, &ngx_http_rt_framing_websocket,
+                                    window, &rlcf->session.deflate);
 
     case NGX_HTTP_RT_POLL:
-        return ngx_http_rt_encoding(&ngx_http_rt_form_json,
-                                    &ngx_http_rt_framing_array, 0, NULL);
+        return ngx_http_rt_encoding(form, &ngx_http_rt_framing_array, 0, NULL);
 
-    default: /* NGX_HTTP_RT_STREAM */
-        return ngx_http_rt_encoding(&ngx_http_rt_form_line,
-                                    &ngx_http_rt_framing_none, 0, NULL);
+    default: /* NGX_HTTP_RT_SSE, NGX_HTTP_RT_STREAM */
+        return ngx_http_rt_encoding(form, &ngx_http_rt_framing_none, 0, NULL);
     }
 }
 

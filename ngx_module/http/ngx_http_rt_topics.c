@@ -1,6 +1,5 @@
 /*
- * What a subscriber asks for: its topics, from the location and the request,
- * and the position from which it wants them.
+ * The topics that a subscriber asks for, from the location and the request.
  */
 
 #include "ngx_http_rt_http.h"
@@ -134,60 +133,6 @@ ngx_http_rt_topics_name(ngx_http_request_t *r, ngx_array_t *topics)
         p = ngx_cpymem(p, t[i].name.data, t[i].name.len);
         *p++ = ',';
     }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_rt_topics_from(ngx_http_request_t *r, ngx_http_rt_from_t *from)
-{
-    u_char           *src, *dst;
-    ngx_str_t         value, arg;
-    ngx_table_elt_t  *h;
-
-    ngx_memzero(from, sizeof(ngx_http_rt_from_t));
-
-    h = ngx_http_rt_header_find(r, "Last-Event-ID");
-
-    if (h == NULL || h->value.len == 0) {
-        h = ngx_http_rt_header_find(r, "Realtime-Last-Id");
-    }
-
-    if (h && h->value.len) {
-        value = h->value;
-
-    } else if (ngx_http_arg(r, (u_char *) "last_event_id", 13, &arg)
-               == NGX_OK
-               && arg.len)
-    {
-        value.data = ngx_pnalloc(r->pool, arg.len);
-        if (value.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        src = arg.data;
-        dst = value.data;
-
-        ngx_unescape_uri(&dst, &src, arg.len, 0);
-
-        value.len = dst - value.data;
-
-    } else {
-        return NGX_OK;
-    }
-
-    if (value.len == 8 && ngx_strncmp(value.data, "earliest", 8) == 0) {
-        from->earliest = 1;
-        return NGX_OK;
-    }
-
-    if (ngx_http_rt_id_parse(value.data, value.len, &from->id) != 0) {
-        return ngx_http_rt_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                  "last event id is malformed");
-    }
-
-    from->given = 1;
 
     return NGX_OK;
 }

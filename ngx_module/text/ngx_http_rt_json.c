@@ -72,6 +72,27 @@ ngx_http_rt_json_size(const ngx_http_rt_message_t *m)
 u_char *
 ngx_http_rt_json_write(u_char *p, const ngx_http_rt_message_t *m)
 {
+    p = ngx_http_rt_json_head(p, m);
+
+    if (m->binary) {
+        p = ngx_http_rt_json_add(p, ",\"base64\":\"");
+        p = ngx_http_rt_base64_write(p, m->data, m->data_len);
+        *p++ = '"';
+
+    } else {
+        p = ngx_http_rt_json_add(p, ",\"data\":");
+        p = ngx_http_rt_json_string(p, m->data, m->data_len);
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
+u_char *
+ngx_http_rt_json_head(u_char *p, const ngx_http_rt_message_t *m)
+{
     p = ngx_http_rt_json_add(p, "{\"id\":\"");
     p = ngx_http_rt_id_write(p, m->epoch, m->seq);
 
@@ -90,18 +111,6 @@ ngx_http_rt_json_write(u_char *p, const ngx_http_rt_message_t *m)
         p = ngx_http_rt_json_add(p, ",\"type\":");
         p = ngx_http_rt_json_string(p, m->type, m->type_len);
     }
-
-    if (m->binary) {
-        p = ngx_http_rt_json_add(p, ",\"base64\":\"");
-        p = ngx_http_rt_base64_write(p, m->data, m->data_len);
-        *p++ = '"';
-
-    } else {
-        p = ngx_http_rt_json_add(p, ",\"data\":");
-        p = ngx_http_rt_json_string(p, m->data, m->data_len);
-    }
-
-    *p++ = '}';
 
     return p;
 }

@@ -18,6 +18,9 @@
 size_t ngx_http_rt_json_size(const ngx_http_rt_message_t *m);
 u_char *ngx_http_rt_json_write(u_char *p, const ngx_http_rt_message_t *m);
 
+/* all but the data and the end */
+u_char *ngx_http_rt_json_head(u_char *p, const ngx_http_rt_message_t *m);
+
 /* what goes between the quotes; s is UTF-8, the size is exact */
 size_t ngx_http_rt_json_escape_size(const u_char *s, size_t len);
 u_char *ngx_http_rt_json_escape(u_char *p, const u_char *s, size_t len);

@@ -16,6 +16,7 @@
 
 #include <ngx_http_rt_id.h>
 #include <ngx_http_rt_json.h>
+#include <ngx_http_rt_json_value.h>
 #include <ngx_http_rt_sse_encode.h>
 
 
@@ -30,6 +31,10 @@
 
 static size_t ngx_http_rt_sse_head_size(const ngx_http_rt_message_t *m);
 static u_char *ngx_http_rt_sse_head(u_char *p, const ngx_http_rt_message_t *m);
+static u_char *ngx_http_rt_sse_id(u_char *p, const ngx_http_rt_message_t *m);
+static u_char *ngx_http_rt_sse_event(u_char *p, const u_char *name, size_t len);
+static u_char *ngx_http_rt_sse_data(u_char *p, const ngx_http_rt_message_t *m,
+    int nameless);
 static const u_char *ngx_http_rt_sse_eol(const u_char *p, const u_char *last);
 
 
@@ -69,14 +74,38 @@ ngx_http_rt_sse_size(const ngx_http_rt_message_t *m)
 u_char *
 ngx_http_rt_sse_write(u_char *p, const ngx_http_rt_message_t *m)
 {
+    p = ngx_http_rt_sse_head(p, m);
+
+    return ngx_http_rt_sse_data(p, m, m->event_len == 0);
+}
+
+
+size_t
+ngx_http_rt_sse_topic_size(const ngx_http_rt_message_t *m)
+{
+    return ngx_http_rt_sse_size(m) + sizeof("event: \n") - 1 + m->topic_len;
+}
+
+
+u_char *
+ngx_http_rt_sse_topic_write(u_char *p, const ngx_http_rt_message_t *m)
+{
+    p = ngx_http_rt_sse_id(p, m);
+    p = ngx_http_rt_sse_event(p, m->topic, m->topic_len);
+
+    return ngx_http_rt_sse_data(p, m, 0);
+}
+
+
+static u_char *
+ngx_http_rt_sse_data(u_char *p, const ngx_http_rt_message_t *m, int nameless)
+{
     size_t         len;
     const u_char  *line, *eol, *last;
 
-    p = ngx_http_rt_sse_head(p, m);
-
     if (m->binary) {
 
-        if (m->event_len == 0) {
+        if (nameless) {
             p = ngx_http_rt_sse_add(p, "event: " NGX_HTTP_RT_SSE_BINARY "\n");
         }
 
@@ -123,7 +152,7 @@ ngx_http_rt_sse_write(u_char *p, const ngx_http_rt_message_t *m)
 size_t
 ngx_http_rt_sse_json_size(const ngx_http_rt_message_t *m)
 {
-    return ngx_http_rt_sse_head_size(m) + sizeof("data: \n\n") - 1
+    return sizeof("id: \ndata: \n\n") - 1 + NGX_HTTP_RT_ID_LEN
            + ngx_http_rt_json_size(m);
 }
 
@@ -131,10 +160,22 @@ ngx_http_rt_sse_json_size(const ngx_http_rt_message_t *m)
 u_char *
 ngx_http_rt_sse_json_write(u_char *p, const ngx_http_rt_message_t *m)
 {
-    p = ngx_http_rt_sse_head(p, m);
+    p = ngx_http_rt_sse_id(p, m);
 
     p = ngx_http_rt_sse_add(p, "data: ");
     p = ngx_http_rt_json_write(p, m);
+
+    return ngx_http_rt_sse_add(p, "\n\n");
+}
+
+
+u_char *
+ngx_http_rt_sse_json_value_write(u_char *p, const ngx_http_rt_message_t *m)
+{
+    p = ngx_http_rt_sse_id(p, m);
+
+    p = ngx_http_rt_sse_add(p, "data: ");
+    p = ngx_http_rt_json_value_write(p, m);
 
     return ngx_http_rt_sse_add(p, "\n\n");
 }
@@ -158,16 +199,30 @@ ngx_http_rt_sse_head_size(const ngx_http_rt_message_t *m)
 static u_char *
 ngx_http_rt_sse_head(u_char *p, const ngx_http_rt_message_t *m)
 {
+    p = ngx_http_rt_sse_id(p, m);
+
+    return m->event_len ? ngx_http_rt_sse_event(p, m->event, m->event_len) : p;
+}
+
+
+static u_char *
+ngx_http_rt_sse_id(u_char *p, const ngx_http_rt_message_t *m)
+{
     p = ngx_http_rt_sse_add(p, "id: ");
     p = ngx_http_rt_id_write(p, m->epoch, m->seq);
     *p++ = '\n';
 
-    if (m->event_len) {
-        p = ngx_http_rt_sse_add(p, "event: ");
-        memcpy(p, m->event, m->event_len);
-        p += m->event_len;
-        *p++ = '\n';
-    }
+    return p;
+}
+
+
+static u_char *
+ngx_http_rt_sse_event(u_char *p, const u_char *name, size_t len)
+{
+    p = ngx_http_rt_sse_add(p, "event: ");
+    memcpy(p, name, len);
+    p += len;
+    *p++ = '\n';
 
     return p;
 }

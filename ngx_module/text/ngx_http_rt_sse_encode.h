@@ -16,6 +16,12 @@ u_char *ngx_http_rt_sse_write(u_char *p, const ngx_http_rt_message_t *m);
 
 size_t ngx_http_rt_sse_json_size(const ngx_http_rt_message_t *m);
 u_char *ngx_http_rt_sse_json_write(u_char *p, const ngx_http_rt_message_t *m);
+u_char *ngx_http_rt_sse_json_value_write(u_char *p,
+    const ngx_http_rt_message_t *m);
+
+/* the event is the topic's name, instead of its own */
+size_t ngx_http_rt_sse_topic_size(const ngx_http_rt_message_t *m);
+u_char *ngx_http_rt_sse_topic_write(u_char *p, const ngx_http_rt_message_t *m);
 
 
 #endif /* _NGX_HTTP_RT_SSE_ENCODE_H_INCLUDED_ */

@@ -175,9 +175,28 @@ test('several topics over one connection', async () => {
 
 /*
  * The package's own reconnect: it sends the last id, and what was published
- * meanwhile comes first.  (Unlike browsers it forgets an id that comes without
- * data, so reconnecting before any message is tested in demo.test.mjs.)
+ * meanwhile comes first.
  */
+
+test('the process is killed before any message: nothing is lost', async () => {
+    const c = await connect('/sub/early', ['realtime:open']);
+    const open = await c.take();
+
+    assert.equal(open.type, 'realtime:open');
+    assert.equal(JSON.parse(open.data).id, open.id);
+
+    c.hold();
+    await nginx.killWorker();
+    await nginx.publish('early', 'meanwhile');
+    c.release();
+
+    assert.equal((await c.take()).id, open.id, 'where it goes on');
+    assert.equal((await c.take()).data, 'meanwhile');
+    assert.deepEqual(c.requests, [null, open.id]);
+
+    c.es.close();
+});
+
 
 test('the process is killed: nothing is lost', async () => {
     const c = await connect('/sub/killed');
@@ -319,8 +338,21 @@ test('a gap is told', async () => {
 });
 
 
+test('an id of another server: a gap, and it goes on', async () => {
+    const { id } = await nginx.publish('moved', 'kept');
+    const c = await connect('/sub/moved?last_event_id=nonsense',
+                            ['realtime:gap']);
+    const [gap, kept] = await c.inbox.many(2);
+
+    assert.equal(JSON.parse(gap.data).reason, 'epoch');
+    assert.deepEqual([kept.id, kept.data], [id, 'kept']);
+
+    c.es.close();
+});
+
+
 test('an error status ends it', async () => {
-    const es = new EventSource(`${nginx.url}/sub/a?last_event_id=nonsense`);
+    const es = new EventSource(`${nginx.url}/sub/a,,b`);
     const e = await new Promise((done) => es.addEventListener('error', done));
 
     assert.equal(e.code, 400);

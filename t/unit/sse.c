@@ -2,7 +2,7 @@
  * The event stream form: examples, and every short text of letters and line
  * ends through a reader written after the standard.
  *
- * Sources: ngx_http_rt_sse_encode.c ngx_http_rt_json.c
+ * Sources: ngx_http_rt_sse_encode.c ngx_http_rt_json.c ngx_http_rt_json_value.c
  * Sources: ngx_http_rt_id.c
  */
 
@@ -123,7 +123,7 @@ test_envelope(void **state)
     (void) state;
 
     message(&m, &lines);
-    want = "id: 5f3a-17\nevent: join\n"
+    want = "id: 5f3a-17\n"
            "data: {\"id\":\"5f3a-17\",\"topic\":\"a\",\"time\":1,"
            "\"event\":\"join\",\"data\":\"a\\r\\nb\"}\n\n";
 

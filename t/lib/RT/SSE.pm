@@ -29,6 +29,21 @@ sub on_body ($self, $r, $bytes) {
     $self->{raw} .= $bytes;
     $self->{text} .= $bytes;
 
+    push @{ $self->{comments} }, $1 while $self->{text} =~ s/^:(.*)\n//m;
+
+    # the position comes first, in a block that the first message ends
+
+    if (!defined $self->{open_id}
+        && $self->{text} =~ s/^retry: ?(\d+)\nid: ?(.*)\n//)
+    {
+        ($self->{retry}, $self->{open_id}) = ($1, $2);
+        $self->{last_id} = $2;
+    }
+
+    # and the goodbye has none
+
+    $self->{retry} = $1 if $self->{text} =~ /^retry: ?(\d+)\n\z/m;
+
     while ($self->{text} =~ s/^(.*?)\n\n//s) {
         $self->_block($1);
     }
@@ -67,6 +82,8 @@ sub _block ($self, $text) {
 
 sub _dispatch ($self, $b) {
     my $event = $b->{event} // '';
+
+    return if $event eq 'realtime:open';
 
     if ($event eq 'realtime:gap') {
         my $gap = eval { $json->decode($b->{data}) };
