@@ -128,6 +128,55 @@ for my $line ('realtime_publish', 'realtime_subscribe', 'realtime_publish a b',
 bad('realtime_drain x', '', http => 'realtime_drain x;');
 
 
+# what is refused says what would do, and where it is
+
+for (['realtime_history 100', 'count=number'],
+     ['realtime_slow drop', 'gap, latest or close'],
+     ['realtime_deflate maybe', 'on.* or .*off'],
+     ['realtime_deflate on level=10', '1 to 9'],
+     ['realtime_conflate x', 'a time or'], ['realtime_debounce x', 'a time or'],
+     ['realtime_start x', 'newest, oldest'], ['realtime_message_rate 5', 'N/s'],
+     ['realtime_transports carrier', 'sse, websocket'])
+{
+    my ($line, $allowed) = @$_;
+    bad($line, "$allowed.*nginx.conf:\\d+", server => "$line;");
+}
+bad('a zone that is not defined', 'other.*nginx.conf:\\d+',
+    server => 'location /x { realtime_subscribe x zone=other; }');
+bad('something for zone=', 'zone=name',
+    server => 'location /x { realtime_publish x other; }');
+bad('a worker that is not defined', 'main.*nginx.conf:\\d+',
+    server => 'location /x { realtime_pass main engine=a entity=b; }');
+bad('a parameter of realtime_pass', 'entity=',
+    http => 'realtime_worker main unix:/nowhere;',
+    server => 'location /x { realtime_pass main engine=a what=b; }');
+bad('an address without unix:', 'unix:path',
+    http => 'realtime_worker main /run/realtimed.sock;');
+
+
+# what else would take the location
+
+for my $ours ('realtime_subscribe a', 'realtime_publish a', 'realtime_status',
+              'realtime_protocol native')
+{
+    for my $other ('proxy_pass http://127.0.0.1:1', 'empty_gif',
+                   'stub_status')
+    {
+        bad("$ours, then $other", 'conflicts.*nginx.conf:\\d+',
+            server => "location /x { $ours; $other; }");
+        bad("$other, then $ours", '',
+            server => "location /x { $other; $ours; }");
+    }
+}
+good('proxy_pass in an if of the location', server => <<'EOF_S');
+    location /x {
+        realtime_subscribe a;
+        if ($arg_x) { proxy_pass http://127.0.0.1:1; }
+        limit_except GET { deny all; }
+    }
+EOF_S
+
+
 # places
 
 for (['realtime_zone', 'realtime_zone x 1m'], ['realtime_drain',

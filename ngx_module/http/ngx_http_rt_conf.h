@@ -45,6 +45,8 @@ char *ngx_http_rt_deflate_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 char *ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_rt_slow_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_rt_start_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_rt_rate_directive(ngx_conf_t *cf, ngx_command_t *cmd,

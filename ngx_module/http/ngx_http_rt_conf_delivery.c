@@ -62,8 +62,50 @@ ngx_http_rt_history_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 invalid:
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
-                       &value[i]);
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\", it must be count=number, "
+                       "age=time, or only \"off\"", &value[i]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* realtime_slow gap | latest | close */
+
+char *
+ngx_http_rt_slow_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_rt_loc_conf_t *rlcf = conf;
+
+    ngx_str_t        *value;
+    ngx_conf_enum_t  *e;
+
+    static ngx_conf_enum_t  ways[] = {
+        { ngx_string("gap"), NGX_HTTP_RT_SLOW_GAP },
+        { ngx_string("latest"), NGX_HTTP_RT_SLOW_LATEST },
+        { ngx_string("close"), NGX_HTTP_RT_SLOW_CLOSE },
+        { ngx_null_string, 0 }
+    };
+
+    if (rlcf->session.reader.slow != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (e = ways; e->name.len; e++) {
+
+        if (value[1].len == e->name.len
+            && ngx_strcmp(value[1].data, e->name.data) == 0)
+        {
+            rlcf->session.reader.slow = e->value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\", it must be gap, latest or close",
+                       &value[1]);
 
     return NGX_CONF_ERROR;
 }
@@ -193,7 +235,10 @@ ngx_http_rt_interval_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *interval = ngx_parse_time(&value[1], 0);
 
     if (*interval == (ngx_msec_t) NGX_ERROR) {
-        return "invalid value";
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\", it must be a time or "
+                           "\"off\"", &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

@@ -66,14 +66,15 @@ ngx_http_rt_publish_parameter(ngx_conf_t *cf, ngx_str_t *value,
     }
 
     if (ngx_strncmp(value->data, "zone=", 5) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
-                           value);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\", "
+                           "it must be websocket or zone=name", value);
         return NGX_CONF_ERROR;
     }
 
     name.data = value->data + 5;
     name.len = value->len - 5;
 
+    rlcf->publish_line = cf->conf_file->line;
     rlcf->publish_zone = ngx_http_rt_zone_named(cf, &name);
 
     return rlcf->publish_zone ? NGX_CONF_OK : NGX_CONF_ERROR;
@@ -116,6 +117,7 @@ ngx_http_rt_subscribe_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             name.data = value[i].data + 5;
             name.len = value[i].len - 5;
 
+            rlcf->subscribe_line = cf->conf_file->line;
             rlcf->subscribe_zone = ngx_http_rt_zone_named(cf, &name);
             if (rlcf->subscribe_zone == NULL) {
                 return NGX_CONF_ERROR;
@@ -209,15 +211,21 @@ ngx_http_rt_status_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_rt_own(ngx_conf_t *cf, ngx_http_handler_pt handler)
 {
+    ngx_http_rt_loc_conf_t    *rlcf;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    rlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_realtime_module);
 
     if (clcf->handler && clcf->handler != handler) {
         return "conflicts with what else this location is for";
     }
 
     clcf->handler = handler;
+
+    rlcf->handler = handler;
+    rlcf->file = cf->conf_file->file.name;
+    rlcf->line = cf->conf_file->line;
 
     return NGX_CONF_OK;
 }

@@ -254,8 +254,9 @@ ngx_http_rt_deflate_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 invalid:
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
-                       &value[i]);
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\", it must be \"on\" or "
+                       "\"off\", then level=1 to 9 or min=size", &value[i]);
 
     return NGX_CONF_ERROR;
 }

@@ -65,6 +65,13 @@ typedef struct {
                                                 /* GET go its way */
     const ngx_http_rt_dialect_t   *dialect;     /* realtime_protocol */
 
+    /* what makes the location ours, and where that is said */
+    ngx_http_handler_pt            handler;
+    ngx_str_t                      file;
+    ngx_uint_t                     line;
+    ngx_uint_t                     publish_line;
+    ngx_uint_t                     subscribe_line;
+
     ngx_array_t                   *transports;  /* ngx_uint_t */
     ngx_array_t                   *origins;     /* ngx_str_t */
     ngx_uint_t                     origin;

@@ -19,8 +19,10 @@ static void ngx_http_rt_merge_values(ngx_http_rt_loc_conf_t *prev,
     ngx_http_rt_loc_conf_t *conf);
 static void ngx_http_rt_merge_reader(ngx_http_rt_reader_conf_t *prev,
     ngx_http_rt_reader_conf_t *conf);
-static void ngx_http_rt_merge_location(ngx_conf_t *cf,
+static char *ngx_http_rt_merge_location(ngx_conf_t *cf,
     ngx_http_rt_loc_conf_t *prev, ngx_http_rt_loc_conf_t *conf);
+static char *ngx_http_rt_merge_zone(ngx_conf_t *cf,
+    ngx_http_rt_loc_conf_t *conf, ngx_shm_zone_t *shm_zone, ngx_uint_t line);
 static char *ngx_http_rt_merge_zones(ngx_conf_t *cf,
     ngx_http_rt_loc_conf_t *conf);
 static ngx_int_t ngx_http_rt_postconfiguration(ngx_conf_t *cf);
@@ -33,14 +35,6 @@ static ngx_conf_enum_t  ngx_http_rt_detaches[] = {
     { ngx_string("off"), NGX_HTTP_RT_DETACH_OFF },
     { ngx_string("on"), NGX_HTTP_RT_DETACH_ON },
     { ngx_string("saved"), NGX_HTTP_RT_DETACH_SAVED },
-    { ngx_null_string, 0 }
-};
-
-
-static ngx_conf_enum_t  ngx_http_rt_slow[] = {
-    { ngx_string("gap"), NGX_HTTP_RT_SLOW_GAP },
-    { ngx_string("latest"), NGX_HTTP_RT_SLOW_LATEST },
-    { ngx_string("close"), NGX_HTTP_RT_SLOW_CLOSE },
     { ngx_null_string, 0 }
 };
 
@@ -140,10 +134,10 @@ static ngx_command_t  ngx_http_rt_commands[] = {
 
     { ngx_string("realtime_slow"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_rt_slow_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_rt_loc_conf_t, session.reader.slow),
-      &ngx_http_rt_slow },
+      0,
+      NULL },
 
     { ngx_string("realtime_keepalive"),
       NGX_HTTP_RT_ALL_CONF|NGX_CONF_TAKE1,
@@ -370,7 +364,9 @@ ngx_http_rt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    ngx_http_rt_merge_location(cf, prev, conf);
+    if (ngx_http_rt_merge_location(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     if (conf->publish == NULL && conf->subscribe == NULL
         && conf->dialect == NULL)
@@ -435,13 +431,23 @@ ngx_http_rt_merge_reader(ngx_http_rt_reader_conf_t *prev,
 
 /* "if" and "limit_except" are still the same location */
 
-static void
+static char *
 ngx_http_rt_merge_location(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *prev,
     ngx_http_rt_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* directives of others, such as proxy_pass, take it without a word */
+
+    if (conf->handler && clcf->handler != conf->handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" is for something else, too, "
+                      "such as proxy_pass, which conflicts with what is in "
+                      "%V:%ui", &clcf->name, &conf->file, conf->line);
+        return NGX_CONF_ERROR;
+    }
 
     if (!clcf->noname) {
         conf->post_fenced = (clcf->limit_except & NGX_HTTP_POST)
@@ -468,6 +474,8 @@ ngx_http_rt_merge_location(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *prev,
     {
         clcf->handler = ngx_http_rt_handler;
     }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -498,7 +506,32 @@ ngx_http_rt_merge_zones(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *conf)
         conf->subscribe_zone = zones[0]->shm_zone;
     }
 
-    return NGX_CONF_OK;
+    if (ngx_http_rt_merge_zone(cf, conf, conf->publish_zone,
+                               conf->publish_line) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_rt_merge_zone(cf, conf, conf->subscribe_zone,
+                                  conf->subscribe_line);
+}
+
+
+/* one that is named only, and defined nowhere, has no size */
+
+static char *
+ngx_http_rt_merge_zone(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *conf,
+    ngx_shm_zone_t *shm_zone, ngx_uint_t line)
+{
+    if (shm_zone->shm.size) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "unknown realtime_zone \"%V\" in %V:%ui",
+                  &shm_zone->shm.name, &conf->file, line);
+
+    return NGX_CONF_ERROR;
 }
 
 

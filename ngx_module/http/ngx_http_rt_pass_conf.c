@@ -83,7 +83,9 @@ ngx_http_rt_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             != NGX_CONF_OK)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\"", &value[i]);
+                               "invalid parameter \"%V\", it must be engine=, "
+                               "entity=, command=, user= or timeout=, "
+                               "a time that is not 0", &value[i]);
             return NGX_CONF_ERROR;
         }
     }
@@ -183,8 +185,9 @@ ngx_http_rt_pass_merge(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *conf)
     pass->worker = ngx_http_rt_worker_named(mcf, &pass->name);
 
     if (pass->worker == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown realtime_worker \"%V\"", &pass->name);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "unknown realtime_worker \"%V\" in %V:%ui",
+                      &pass->name, &conf->file, conf->line);
         return NGX_CONF_ERROR;
     }
 

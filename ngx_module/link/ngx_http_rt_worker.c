@@ -107,7 +107,8 @@ ngx_http_rt_worker_add(ngx_conf_t *cf, ngx_http_rt_main_conf_t *mcf,
     u.url = *address;
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"%V\"",
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s in \"%V\", it must be unix:path or host:port",
                            u.err ? u.err : "error", address);
         return NGX_CONF_ERROR;
     }

@@ -131,7 +131,8 @@ ngx_http_rt_zone_sizes(ngx_conf_t *cf, off_t *size, off_t *index)
 
     if (ngx_strncmp(value[3].data, "index=", 6) != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\"", &value[3]);
+                           "invalid parameter \"%V\", it must be index=size",
+                           &value[3]);
         return NGX_ERROR;
     }
 
