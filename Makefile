@@ -5,8 +5,10 @@ BUILD =		build
 CFLAGS =	-g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
 JOBS =		$(shell nproc)
 T =		$(wildcard t/*.t t/clients/*.t)
-FUZZ_SECONDS =	10
-PORT =		8080
+
+# these may come from the environment, too
+FUZZ_SECONDS ?=	10
+PORT ?=		8080
 
 PREFIX =	/usr/local
 NGINX =		/usr/sbin/nginx
@@ -17,7 +19,7 @@ NGINX_SRC =	/usr/share/nginx/src
 NGINX_FLAGS =	$(NGINX_SRC)/conf_flags
 
 WARNINGS =	-Wall -Wextra -Wpointer-arith -Werror
-LIBS =		-Wl,--as-needed -lyajl -linih -lsodium -lhiredis -lz -lm \
+LIBS =		-Wl,--as-needed -lyajl -linih -lsodium -lz -lm \
 		-lpthread
 
 SANITIZE =	-fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -26,7 +28,7 @@ ASAN_CFLAGS =	-g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
 
 # NAME, or COMMAND/NAME where the command may also come from elsewhere
 PACKAGES =	gcc libc6-dev nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
-		libhiredis-dev zlib1g-dev libssl-dev libpcre2-dev curl/curl
+		zlib1g-dev libssl-dev libpcre2-dev curl/curl
 TEST_PACKAGES =	perl libcmocka-dev libio-socket-ssl-perl openssl ca-certificates
 # without these, parts of the test are skipped
 MORE_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev debootstrap chromium node/nodejs npm/npm \

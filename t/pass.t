@@ -202,7 +202,7 @@ is($rt->get('/alone/42/ws')->status, 426, 'no WebSocket');
     my $said = qx(curl -s --http2-prior-knowledge -w ' %{http_code}' \\
         -H 'X-User: h2' -d '{"amount":1600}' \\
         http://127.0.0.1:$rt->{h2_port}/auction/42/bid);
-    like($said, qr/"leader":"h2".* 201$/, 'over HTTP/2');
+    like($said, qr/"leader":"h2".* 201$/s, 'over HTTP/2');
 }
 
 

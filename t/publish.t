@@ -57,6 +57,8 @@ sub is_error ($r, $status, $name) {
 
 my $r = $rt->publish('a', 'one');
 is($r->status, 201, 'POST') or diag $r->show;
+like($r->body, qr/\}\n\z/, 'the answer is a line');
+is($r->header('Content-Length'), length $r->body, 'of its length');
 like($r->header('Content-Type'), qr{^application/json}, 'answer is JSON');
 my $j = $r->json // {};
 is(seq($j->{id}), 1, 'the first seq is 1') or diag $r->show;

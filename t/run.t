@@ -25,6 +25,11 @@ my $dir = File::Temp::tempdir('rt-run-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 symlink "$build/$_", "$dir/$_" or die "$_: $!"
     for qw(ngx_http_realtime_module.so realtimed);
 
+like(qx(cd $top && PORT=8123 make -s -n run), qr/run\.sh \S+ 8123$/m,
+     'PORT from the environment');
+like(qx(cd $top && PORT=8123 make -s -n run PORT=8124),
+     qr/run\.sh \S+ 8124$/m, 'and from the command line, which wins');
+
 # bound, so that nobody else gets it; nginx does
 my $held = IO::Socket::INET->new(Proto => 'tcp', LocalAddr => '127.0.0.1',
                                  ReuseAddr => 1) or die "no port: $!";

@@ -29,12 +29,17 @@ ngx_int_t
 ngx_http_rt_answer_text(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, u_char *text, size_t len)
 {
-    ngx_buf_t    *b;
+    ngx_buf_t    *b, *eol;
     ngx_int_t     rc;
-    ngx_chain_t   out;
+    ngx_uint_t    open;
+    ngx_chain_t   out, end;
+
+    /* a line that ends is easier to read in a terminal */
+
+    open = (len && text[len - 1] != LF);
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = len;
+    r->headers_out.content_length_n = len + open;
 
     /* nginx has no text for these */
 
@@ -60,18 +65,30 @@ ngx_http_rt_answer_text(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
+    eol = ngx_calloc_buf(r->pool);
+
+    if (b == NULL || eol == NULL) {
         return NGX_ERROR;
     }
 
     b->pos = text;
     b->last = text + len;
     b->memory = 1;
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
+
+    eol->pos = (u_char *) CRLF + 1;
+    eol->last = eol->pos + 1;
+    eol->memory = 1;
 
     out.buf = b;
-    out.next = NULL;
+    out.next = open ? &end : NULL;
+
+    end.buf = eol;
+    end.next = NULL;
+
+    b = open ? eol : b;
+
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
 
     return ngx_http_output_filter(r, &out);
 }
