@@ -155,6 +155,25 @@ demo('event names, lines, and no markup', async () => {
 });
 
 
+demo('on a phone what comes is right below the forms', async () => {
+    const size = page.viewportSize();
+
+    await page.setViewportSize({ width: 390, height: 844 });
+
+    const top = async (id) => (await page.locator(id).boundingBox()).y;
+
+    assert.ok(await top('#publish') < await top('#sse'));
+    assert.ok(await top('#sse') < await top('#ws'));
+    assert.ok(await top('#ws') < await top('.ids'));
+
+    await page.setViewportSize(size);
+
+    /* whose elements are those of a list */
+
+    assert.equal(await page.locator('#sse').getByRole('list').count(), 1);
+});
+
+
 demo('drop, publish, resume', async () => {
     await subscribe('room/resume');
     await publish('before');
