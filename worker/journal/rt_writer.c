@@ -4,6 +4,8 @@
  */
 
 
+#define _GNU_SOURCE                         /* pthread_cond_clockwait() */
+
 #include <fcntl.h>
 #include <limits.h>
 #include <time.h>
@@ -57,13 +59,13 @@ rt_journal_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, rt_uint_t ms)
 {
     struct timespec  ts;
 
-    clock_gettime(CLOCK_REALTIME, &ts);
+    clock_gettime(CLOCK_MONOTONIC, &ts);
 
     ts.tv_nsec += (long) ms * 1000000;
     ts.tv_sec += ts.tv_nsec / 1000000000;
     ts.tv_nsec %= 1000000000;
 
-    pthread_cond_timedwait(cond, mutex, &ts);
+    pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &ts);
 }
 
 
