@@ -32,7 +32,7 @@ PACKAGES =	gcc libc6-dev nginx nginx-dev libyajl-dev libinih-dev libsodium-dev \
 TEST_PACKAGES =	perl libcmocka-dev libio-socket-ssl-perl openssl ca-certificates
 # without these, parts of the test are skipped
 MORE_PACKAGES =	clang libclang-rt-dev llvm dpkg-dev debootstrap chromium node/nodejs npm/npm \
-		libnginx-mod-http-brotli-filter
+		libnginx-mod-http-brotli-filter libfaketime
 
 # what the module is tested with besides the running system, each in a small
 # Debian of its own

@@ -35,6 +35,7 @@
 
 #define RT_MAIN_EVICT_MS   1000             /* between looks at idle entities */
 #define RT_MAIN_SAVE_MS    5000             /* the zones' cursors */
+#define RT_MAIN_CLOCK_MS   60000            /* the journal's time */
 
 
 typedef struct {
@@ -45,12 +46,14 @@ typedef struct {
     const char      *file;                  /* -c */
     const char      *listen;
     const char      *data;
+    rt_uint_t        accept_time;
 
     rt_poll_t        signals;
     rt_timer_t       tick;
     rt_timer_t       flush;
     rt_timer_t       evict;
     rt_timer_t       save;
+    rt_timer_t       clock;
     rt_timer_t       drain;
     rt_uint_t        stopping;
     rt_uint_t        failed;
@@ -70,6 +73,8 @@ rt_main_usage(FILE *f)
             "  -t, --test          test the configuration and exit\n"
             "  -l, --listen addr   unix:PATH, or ADDRESS:PORT for tests\n"
             "  -d, --data dir      where the journal is\n"
+            "      --accept-time   the wall clock is right, however far it "
+            "is ahead\n"
             "  -v, --version       show the version and exit\n"
             "  -h, --help          this help\n");
 }
@@ -131,6 +136,8 @@ rt_main_configure(rt_conf_t *cf)
     if (rt_main.data) {
         snprintf(cf->data, sizeof(cf->data), "%s", rt_main.data);
     }
+
+    cf->dispatch.accept_time = rt_main.accept_time;
 
     return rt_conf_finish(cf);
 }
@@ -452,6 +459,14 @@ rt_main_save(rt_timer_t *t)
 
 
 static void
+rt_main_clock(rt_timer_t *t)
+{
+    rt_dispatch_save_time(rt_main.dispatch, 0);
+    rt_timer_set(t, RT_MAIN_CLOCK_MS);
+}
+
+
+static void
 rt_main_turn(void *data)
 {
     uint64_t        ms, at;
@@ -508,6 +523,8 @@ rt_main_finish(void)
         rt_log(RT_LOG_ERR, 0, "no last snapshot, the start will replay");
     }
 
+    rt_dispatch_save_time(rt_main.dispatch, 1);
+
     rt_link_close(rt_main.link);
 
     /* the state is not freed: a million entities would take seconds */
@@ -540,11 +557,13 @@ rt_main_serve(void)
     rt_main.flush.handler = rt_main_flush;
     rt_main.evict.handler = rt_main_evict;
     rt_main.save.handler = rt_main_save;
+    rt_main.clock.handler = rt_main_clock;
     rt_main.drain.handler = rt_main_drained;
 
     rt_timer_set(&rt_main.tick, 1);
     rt_timer_set(&rt_main.evict, RT_MAIN_EVICT_MS);
     rt_timer_set(&rt_main.save, RT_MAIN_SAVE_MS);
+    rt_timer_set(&rt_main.clock, 1);
     rt_loop_before_sleep(rt_main_turn, NULL);
 
     rt_log(RT_LOG_NOTICE, 0, "realtimed/" RT_VERSION " listens on %s",
@@ -571,6 +590,7 @@ rt_main_options(int argc, char **argv, rt_uint_t *test, int *code)
         { "test", no_argument, NULL, 't' },
         { "listen", required_argument, NULL, 'l' },
         { "data", required_argument, NULL, 'd' },
+        { "accept-time", no_argument, NULL, 'A' },
         { "version", no_argument, NULL, 'v' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 }
@@ -598,6 +618,9 @@ rt_main_options(int argc, char **argv, rt_uint_t *test, int *code)
             break;
         case 'd':
             rt_main.data = optarg;
+            break;
+        case 'A':
+            rt_main.accept_time = 1;
             break;
         case 'v':
             printf("realtimed version: realtimed/" RT_VERSION "\n");

@@ -16,7 +16,7 @@
 #define NGX_HTTP_RT_WORKER_STATUS_TIMEOUT  500
 
 /* of one link, and of all together, but for names and what daemons say */
-#define NGX_HTTP_RT_WORKER_STATUS_SIZE     1024
+#define NGX_HTTP_RT_WORKER_STATUS_SIZE     2048
 
 
 typedef struct {
@@ -37,6 +37,14 @@ struct ngx_http_rt_worker_status_s {
 };
 
 
+typedef struct {
+    const char                     *name;
+    const char                     *type;
+    const char                     *help;
+    size_t                          offset; /* in the link's clock */
+} ngx_http_rt_worker_clock_t;
+
+
 static void ngx_http_rt_worker_status_collect(
     ngx_http_rt_worker_status_t *status, ngx_http_rt_main_conf_t *mcf);
 static void ngx_http_rt_worker_status_answered(ngx_http_rt_call_t *call,
@@ -46,8 +54,35 @@ static u_char *ngx_http_rt_worker_status_link(u_char *p,
 static u_char *ngx_http_rt_worker_status_gauge(u_char *p,
     ngx_http_rt_worker_status_t *status, const char *name, const char *help,
     size_t offset);
+static u_char *ngx_http_rt_worker_status_clock(u_char *p,
+    ngx_http_rt_worker_status_t *status,
+    const ngx_http_rt_worker_clock_t *metric);
+static u_char *ngx_http_rt_worker_status_labels(u_char *p,
+    const ngx_http_rt_worker_question_t *q, const char *name);
 static void ngx_http_rt_worker_status_sum(ngx_http_rt_worker_status_t *status);
 static void ngx_http_rt_worker_status_cleanup(void *data);
+
+
+static const ngx_http_rt_worker_clock_t  ngx_http_rt_worker_clocks[] = {
+
+    { "realtime_worker_clock_offset_milliseconds", "gauge",
+      "The daemon's wall clock less its journal's time.",
+      offsetof(ngx_http_rt_link_clock_t, offset_ms) },
+
+    { "realtime_worker_clock_held", "gauge",
+      "Whether the wall clock is too far ahead to be followed.",
+      offsetof(ngx_http_rt_link_clock_t, held) },
+
+    { "realtime_worker_clock_steps_total", "counter",
+      "Times that the wall clock was set, by a second or more.",
+      offsetof(ngx_http_rt_link_clock_t, steps) },
+
+    { "realtime_worker_clock_steps_refused_total", "counter",
+      "Times that it was set too far ahead to be followed.",
+      offsetof(ngx_http_rt_link_clock_t, refused) },
+
+    { NULL, NULL, NULL, 0 }
+};
 
 
 /* the questions of one request, and its answer when the last has come */
@@ -177,7 +212,7 @@ ngx_http_rt_worker_status_size(ngx_http_rt_worker_status_t *status)
         q = &status->questions[i];
 
         size += NGX_HTTP_RT_WORKER_STATUS_SIZE + q->body.len
-                + 6 * 4 * (q->link->name.len + q->link->worker->name.len);
+                + 6 * 8 * (q->link->name.len + q->link->worker->name.len);
     }
 
     return size;
@@ -259,11 +294,17 @@ ngx_http_rt_worker_status_link(u_char *p, ngx_http_rt_worker_question_t *q)
 u_char *
 ngx_http_rt_worker_status_text(u_char *p, ngx_http_rt_worker_status_t *status)
 {
+    const ngx_http_rt_worker_clock_t  *clock;
+
     if (status->n == 0) {
         return p;
     }
 
     ngx_http_rt_worker_status_sum(status);
+
+    for (clock = ngx_http_rt_worker_clocks; clock->name; clock++) {
+        p = ngx_http_rt_worker_status_clock(p, status, clock);
+    }
 
     p = ngx_http_rt_worker_status_gauge(p, status, "realtime_worker_up",
                              "Whether all processes are linked to the daemon.",
@@ -290,25 +331,67 @@ ngx_http_rt_worker_status_gauge(u_char *p,
     size_t offset)
 {
     ngx_uint_t                      i;
-    ngx_http_rt_link_t             *link;
     ngx_http_rt_worker_question_t  *q;
 
     p = ngx_sprintf(p, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
 
     for (i = 0; i < status->n; i++) {
         q = &status->questions[i];
-        link = q->link;
 
-        p = ngx_sprintf(p, "%s{worker=\"", name);
-        p = ngx_http_rt_json_escape(p, link->worker->name.data,
-                                    link->worker->name.len);
-        p = ngx_cpymem(p, "\",address=\"", 11);
-        p = ngx_http_rt_json_escape(p, link->name.data, link->name.len);
-        p = ngx_sprintf(p, "\"} %ui\n",
+        p = ngx_http_rt_worker_status_labels(p, q, name);
+        p = ngx_sprintf(p, "%ui\n",
                         *(ngx_uint_t *) ((u_char *) &q->sum + offset));
     }
 
     return p;
+}
+
+
+/* of the daemons that this process is linked to */
+
+static u_char *
+ngx_http_rt_worker_status_clock(u_char *p,
+    ngx_http_rt_worker_status_t *status,
+    const ngx_http_rt_worker_clock_t *metric)
+{
+    ngx_uint_t                 i;
+    ngx_http_rt_link_clock_t  *clock;
+
+    p = ngx_sprintf(p, "# HELP %s %s\n# TYPE %s %s\n", metric->name,
+                    metric->help, metric->name, metric->type);
+
+    for (i = 0; i < status->n; i++) {
+        clock = &status->questions[i].link->clock;
+
+        if (!clock->known) {
+            continue;
+        }
+
+        p = ngx_http_rt_worker_status_labels(p, &status->questions[i],
+                                             metric->name);
+        p = ngx_sprintf(p, "%L\n",
+                        *(int64_t *) ((u_char *) clock + metric->offset));
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_rt_worker_status_labels(u_char *p,
+    const ngx_http_rt_worker_question_t *q, const char *name)
+{
+    const ngx_http_rt_link_t  *link;
+
+    link = q->link;
+
+    p = ngx_sprintf(p, "%s{worker=\"", name);
+    p = ngx_http_rt_json_escape(p, link->worker->name.data,
+                                link->worker->name.len);
+    p = ngx_cpymem(p, "\",address=\"", 11);
+    p = ngx_http_rt_json_escape(p, link->name.data, link->name.len);
+
+    return ngx_cpymem(p, "\"} ", 3);
 }
 
 

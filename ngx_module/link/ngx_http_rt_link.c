@@ -218,6 +218,7 @@ ngx_http_rt_link_hello_frame(ngx_http_rt_link_t *link, u_char *start)
 
     p = rt_wire_put_number(p, RT_WIRE_F_ZONE_EPOCH, zone->epoch);
     p = rt_wire_put_number(p, RT_WIRE_F_WINDOW, NGX_HTTP_RT_LINK_WINDOW);
+    p = rt_wire_put_number(p, RT_WIRE_F_SENT, ngx_current_msec);
     p = rt_wire_put_string(p, RT_WIRE_F_ZONE, zone->name.data,
                            zone->name.len);
     rt_wire_end(start, p);
@@ -318,9 +319,10 @@ ngx_http_rt_link_timer(ngx_event_t *ev)
         return;
     }
 
-    if (silence >= NGX_HTTP_RT_LINK_PING) {
-        (void) ngx_http_rt_link_tell(link, RT_WIRE_PING, 0, 0, 0);
-    }
+    /* the answer has the daemon's clock: it is wanted from a busy one, too */
+
+    (void) ngx_http_rt_link_tell(link, RT_WIRE_PING, 0, RT_WIRE_F_SENT,
+                                 ngx_current_msec);
 
     ngx_add_timer(&link->timer, NGX_HTTP_RT_LINK_PING);
 }
@@ -347,6 +349,7 @@ ngx_http_rt_link_close(ngx_http_rt_link_t *link)
     link->state = NGX_HTTP_RT_LINK_S_DOWN;
     link->owed = 0;
     link->confirm = 0;
+    link->clock.known = 0;
 
     ngx_http_rt_link_tally(link);
 }

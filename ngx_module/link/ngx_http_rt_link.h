@@ -62,6 +62,17 @@ typedef struct {
 } ngx_http_rt_main_conf_t;
 
 
+/* how a daemon's wall clock stands to its journal's time, as it said last */
+
+typedef struct {
+    int64_t                        offset_ms;
+    uint64_t                       held;
+    uint64_t                       steps;
+    uint64_t                       refused;
+    unsigned                       known:1;
+} ngx_http_rt_link_clock_t;
+
+
 /* f is NULL if no answer came; status 503: nothing was done, 504: who knows */
 
 typedef void (*ngx_http_rt_call_pt)(ngx_http_rt_call_t *call,
@@ -160,6 +171,7 @@ struct ngx_http_rt_link_s {
     const char                    *complaint; /* the last one, with its errno */
     ngx_err_t                      err;
     ngx_msec_t                     heard;
+    ngx_http_rt_link_clock_t       clock;
 
     ngx_http_rt_link_buf_t         in;
     ngx_http_rt_link_buf_t         out;

@@ -170,7 +170,7 @@ ngx_http_rt_link_call_takes(ngx_http_rt_link_t *link, size_t size,
 static size_t
 ngx_http_rt_link_call_size(const ngx_http_rt_ask_t *ask)
 {
-    return RT_WIRE_HEADER_SIZE + 5 * RT_WIRE_NUMBER_SIZE
+    return RT_WIRE_HEADER_SIZE + 6 * RT_WIRE_NUMBER_SIZE
            + 9 * RT_WIRE_FIELD_SIZE
            + ask->engine.len + ask->entity.len + ask->name.len
            + ask->key.len + ask->user.len + ask->expect_too.len
@@ -213,6 +213,10 @@ ngx_http_rt_link_call_numbers(u_char *p, const ngx_http_rt_ask_t *ask)
 
     if (ask->type == RT_WIRE_SUBSCRIBE) {
         p = rt_wire_put_number(p, RT_WIRE_F_FROM, ask->from);
+    }
+
+    if (ask->timeout) {
+        p = rt_wire_put_number(p, RT_WIRE_F_SENT, ngx_current_msec);
     }
 
     return p;

@@ -11,6 +11,8 @@ static ngx_int_t ngx_http_rt_link_input_recv(ngx_http_rt_link_t *link);
 static ngx_int_t ngx_http_rt_link_input_frames(ngx_http_rt_link_t *link);
 static ngx_int_t ngx_http_rt_link_input_take(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
+static void ngx_http_rt_link_input_clock(ngx_http_rt_link_t *link,
+    const rt_wire_frame_t *f);
 static void ngx_http_rt_link_input_pong(ngx_http_rt_link_t *link,
     const rt_wire_frame_t *f);
 
@@ -143,11 +145,15 @@ ngx_http_rt_link_input_take(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
     switch (f->type) {
 
     case RT_WIRE_HELLO:
+        ngx_http_rt_link_input_clock(link, f);
         return ngx_http_rt_link_greeted(link, f);
+
+    case RT_WIRE_PONG:
+        ngx_http_rt_link_input_clock(link, f);
+        /* fall through */
 
     case RT_WIRE_REPLY:
     case RT_WIRE_EVENT:
-    case RT_WIRE_PONG:
         ngx_http_rt_link_call_answer(link, f);
         break;
 
@@ -177,6 +183,21 @@ ngx_http_rt_link_input_take(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_rt_link_input_clock(ngx_http_rt_link_t *link, const rt_wire_frame_t *f)
+{
+    ngx_http_rt_link_clock_t  *clock;
+
+    clock = &link->clock;
+
+    clock->known = rt_wire_has(f, RT_WIRE_F_OFFSET);
+    clock->offset_ms = (int64_t) rt_wire_number(f, RT_WIRE_F_OFFSET);
+    clock->held = rt_wire_number(f, RT_WIRE_F_HELD);
+    clock->steps = rt_wire_number(f, RT_WIRE_F_STEPS);
+    clock->refused = rt_wire_number(f, RT_WIRE_F_REFUSED);
 }
 
 

@@ -1102,6 +1102,174 @@ static const rt_engine_t  room_engine = {
 };
 
 
+/* an engine that ticks each millisecond, two hundred times */
+
+#define BEATS  200
+
+typedef struct {
+    uint64_t  start;
+    uint64_t  n;
+} metronome_t;
+
+
+static void *
+metronome_create(void)
+{
+    return rt_calloc(sizeof(metronome_t));
+}
+
+
+static void
+metronome_decide(const void *state, const rt_input_t *in, rt_output_t *out)
+{
+    const metronome_t  *m;
+
+    m = state;
+
+    if (in->tick) {
+        rt_emit(out, 2, 1, "", 0);
+        return;
+    }
+
+    rt_emit(out, m ? 3 : 1, 1, "", 0);
+
+    out->status = 200;
+    rt_buf_number(&out->body, m ? (int64_t) m->n : 0);
+}
+
+
+static void
+metronome_apply(void *state, const rt_event_t *ev)
+{
+    metronome_t  *m;
+
+    m = state;
+    m->start = ev->type == 1 ? ev->time_ms : m->start;
+    m->n += ev->type == 2;
+}
+
+
+static void
+metronome_query(const void *state, const rt_input_t *in, rt_output_t *out)
+{
+    const metronome_t  *m;
+
+    (void) in;
+
+    m = state;
+    out->status = 200;
+    rt_buf_number(&out->body, (int64_t) m->n);
+}
+
+
+static void
+metronome_snapshot(const void *state, rt_buf_t *b)
+{
+    rt_buf_put(b, state, sizeof(metronome_t));
+}
+
+
+static rt_int_t
+metronome_restore(void *state, rt_reader_t *r)
+{
+    metronome_t  *m;
+
+    m = state;
+    m->start = rt_read64(r);
+    m->n = rt_read64(r);
+
+    return RT_OK;
+}
+
+
+static uint64_t
+metronome_due(const void *state)
+{
+    const metronome_t  *m;
+
+    m = state;
+
+    return m->n < BEATS ? m->start + m->n + 1 : 0;
+}
+
+
+static const rt_engine_t  metronome_engine = {
+    .name = "metronome",
+    .id = 101,
+    .durability = RT_DURABLE_SYNC,
+    .create = metronome_create,
+    .destroy = free,
+    .decide = metronome_decide,
+    .apply = metronome_apply,
+    .query = metronome_query,
+    .snapshot = metronome_snapshot,
+    .restore = metronome_restore,
+    .due = metronome_due,
+    .describe = room_describe,
+    .publish = room_publish
+};
+
+
+/* all ticks that are due come before a command, and before a query */
+
+static void
+test_late_ticks(void **state)
+{
+    uint64_t      t;
+    rt_request_t  rq;
+
+    (void) state;
+
+    up();
+    t = now = d.clock_ms;
+    assert_int_equal(ask_engine(0, "metronome", "c", "create", "", "", "", -1),
+                     200);
+    assert_int_equal(ask_engine(0, "metronome", "q", "create", "", "", "", -1),
+                     200);
+
+    now = t + 10;
+    assert_int_equal(ask_engine(0, "metronome", "c", "look", "", "", "", -1),
+                     200);
+    assert_string_equal(text, "10");
+
+    /* more than are run at once: others have their turn first */
+
+    d.clock_ms = now = t + 1000;
+    memset(&rq, 0, sizeof(rq));
+    rq.engine = str("metronome");
+    rq.entity = str("c");
+    rq.name = str("look");
+    assert_int_equal(rt_dispatch(&d, &rq, &a), RT_AGAIN);
+
+    assert_int_equal(ask_engine(0, "metronome", "c", "look", "", "", "", -1),
+                     200);
+    assert_string_equal(text, "200");
+
+    assert_int_equal(ask_engine(1, "metronome", "q", "look", "", "", "", -1),
+                     200);
+    assert_string_equal(text, "200");
+    assert_int_equal(d.stats.ticks, 2 * BEATS);
+
+    sync_all();
+    down(0);
+}
+
+
+static int
+setup_metronome(void **state)
+{
+    rt_uint_t  i;
+
+    for (i = 0; rt_engines[i] && rt_engines[i] != &metronome_engine; i++) {
+        /* void */
+    }
+
+    rt_engines[i] = &metronome_engine;
+
+    return setup(state);
+}
+
+
 static int
 setup_room(void **state)
 {
@@ -1467,6 +1635,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_keyed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone, setup_room, teardown),
         cmocka_unit_test_setup_teardown(test_visits_full, setup_room, teardown),
+        cmocka_unit_test_setup_teardown(test_late_ticks, setup_metronome,
+                                        teardown),
         dispatch_test(test_clocks)
     };
 

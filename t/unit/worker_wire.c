@@ -209,7 +209,7 @@ test_required(void **state)
 
     static const uint64_t  bare = 1 << RT_WIRE_UNSUBSCRIBE
         | 1 << RT_WIRE_STATUS | 1 << RT_WIRE_SNAPSHOT | 1 << RT_WIRE_PING
-        | 1 << RT_WIRE_PONG | 1 << RT_WIRE_CLOSE;
+        | 1 << RT_WIRE_PONG | 1 << RT_WIRE_CLOSE | 1 << RT_WIRE_ACCEPT_TIME;
 
     (void) state;
 

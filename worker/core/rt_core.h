@@ -8,6 +8,7 @@
  *   rt_core.h     this one: results, strings, byte buffers, asserts
  *   rt_log.h      the error log
  *   rt_loop.h     the event loop: descriptors, timers
+ *   rt_time.h     clocks, and one that no setting of a clock moves
  *   rt_io.h       files, by a table that tests can replace
  *   rt_crc32c.h   checksums
  *   rt_table.h    the hash table

@@ -7,7 +7,6 @@
 
 
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "rt_log.h"
@@ -32,28 +31,6 @@ static rt_heap_t        rt_loop_timers;
 
 static rt_uint_t        rt_loop_nhooks;
 static rt_loop_hook_t   rt_loop_hooks[RT_LOOP_HOOKS_MAX];
-
-
-uint64_t
-rt_time_ms(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
-}
-
-
-uint64_t
-rt_time_us(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
 
 
 uint64_t

@@ -17,6 +17,7 @@
 
 #include "rt_core.h"
 #include "rt_heap.h"
+#include "rt_time.h"
 
 
 typedef struct rt_poll_s   rt_poll_t;
@@ -69,8 +70,6 @@ void rt_loop_run(void);             /* until rt_loop_stop() */
 void rt_loop_stop(void);
 
 uint64_t rt_loop_now(void);         /* monotonic ms, of this turn */
-uint64_t rt_time_ms(void);          /* ms since 1970, now */
-uint64_t rt_time_us(void);          /* monotonic us, now */
 
 
 #endif /* _RT_LOOP_H_INCLUDED_ */

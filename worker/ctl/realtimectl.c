@@ -25,6 +25,7 @@ rt_ctl_usage(FILE *f)
         "over the socket:\n"
         "  status\n"
         "  snapshot\n"
+        "  accept-time          the wall clock is right, however far ahead\n"
         "  command ENGINE ENTITY NAME [JSON]\n"
         "  query ENGINE ENTITY NAME [ARGS]\n"
         "  tail [--from-start] [ENGINE [ENTITY]]\n\n"
@@ -145,6 +146,10 @@ rt_ctl_run(const rt_ctl_options_t *o, char **args, int n)
 
     if (strcmp(args[0], "snapshot") == 0 && n == 1) {
         return rt_ctl_ask(o, RT_WIRE_SNAPSHOT, args, 0);
+    }
+
+    if (strcmp(args[0], "accept-time") == 0 && n == 1) {
+        return rt_ctl_ask(o, RT_WIRE_ACCEPT_TIME, args, 0);
     }
 
     if (strcmp(args[0], "command") == 0 && (n == 4 || n == 5)) {

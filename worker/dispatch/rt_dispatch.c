@@ -45,6 +45,7 @@ rt_dispatch_configure(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
     d->conf = *conf;
     d->conf.journal = journal;
     d->visits.max = conf->visits_max;
+    d->time.limit_us = conf->clock_step_ms * 1000;
 }
 
 
@@ -52,13 +53,6 @@ rt_journal_t *
 rt_dispatch_journal(rt_dispatch_t *d)
 {
     return &d->journal;
-}
-
-
-void
-rt_dispatch_turn(rt_dispatch_t *d)
-{
-    d->clock_ms = rt_max(rt_time_ms(), d->journal.last_time);
 }
 
 

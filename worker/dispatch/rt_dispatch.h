@@ -16,6 +16,7 @@
  *   rt_projection.c  engines that follow another one's events
  *   rt_replay.c      records back into state, and hashes of states
  *   rt_store.c       the start
+ *   rt_timekeeper.c  the journal's time
  *   rt_image.c       the body of a snapshot
  *   rt_dump.c        snapshots of a running daemon, retention
  *   rt_evict.c       idle entities
@@ -41,6 +42,7 @@
 
 #include "rt_entity.h"
 #include "rt_journal.h"
+#include "rt_time.h"
 
 
 typedef struct rt_dispatch_s  rt_dispatch_t;
@@ -70,6 +72,8 @@ typedef struct {
     uint64_t             snapshot_events;   /* 0: only when asked */
     uint64_t             retain_bytes;      /* 0: keep all */
     uint64_t             idle_ms;           /* 0: never evict */
+    uint64_t             clock_step_ms;     /* the wall clock ahead by more */
+    rt_uint_t            accept_time;       /* it is right, at the start */
     int                  durability[256];   /* by engine id, -1: its own */
 } rt_dispatch_conf_t;
 
@@ -113,7 +117,10 @@ void rt_dispatch_configure(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);
 /* to start, stop and read; dispatch alone appends */
 rt_journal_t *rt_dispatch_journal(rt_dispatch_t *d);
 
-/* RT_OK: *a is the answer; RT_AGAIN: no room in the journal, come back */
+/*
+ * RT_OK: *a is the answer; RT_AGAIN: come back, for there is no room in the
+ * journal, or ticks are due, which come first
+ */
 rt_int_t rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a);
 
 /* a request was answered with 503 before it came here */
@@ -122,6 +129,15 @@ void rt_dispatch_count_busy(rt_dispatch_t *d);
 /* sets the time of this turn; before commands */
 void rt_dispatch_turn(rt_dispatch_t *d);
 uint64_t rt_dispatch_now(const rt_dispatch_t *d);
+
+/* the journal's clock, to read */
+const rt_time_t *rt_dispatch_time(const rt_dispatch_t *d);
+
+/* the wall clock is right; returns by how many ms the journal's time leaps */
+uint64_t rt_dispatch_accept_time(rt_dispatch_t *d);
+
+/* now and then and at the stop: a start goes on from there */
+void rt_dispatch_save_time(rt_dispatch_t *d, rt_uint_t sync);
 
 /* ticks that are due; returns ms until the next one, at most max */
 uint64_t rt_dispatch_tick(rt_dispatch_t *d, uint64_t max);

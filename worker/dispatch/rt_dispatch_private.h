@@ -68,6 +68,7 @@ struct rt_dispatch_s {
     rt_users_t           users;
     rt_dispatch_stats_t  stats;
 
+    rt_time_t            time;
     uint64_t             clock_ms;          /* of this turn */
     rt_output_t          out;
     rt_json_t            json;
@@ -140,7 +141,10 @@ void rt_commit_due(rt_dispatch_t *d, rt_entity_t *e);
 
 /* rt_tick.c */
 
-/* those of one entity that are due */
+/*
+ * Those of one entity that are due.  RT_AGAIN: the disk is not ready;
+ * RT_DECLINED: so many were run, and more are due.
+ */
 rt_int_t rt_tick_run(rt_dispatch_t *d, rt_entity_t *e);
 
 
@@ -164,6 +168,12 @@ void rt_store_close(rt_dispatch_t *d);
 
 void rt_store_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);
 void rt_store_free(rt_dispatch_t *d);       /* all but the journal */
+
+
+/* rt_timekeeper.c */
+
+/* all is replayed: the journal's time goes on */
+void rt_timekeeper_start(rt_dispatch_t *d);
 
 
 /* rt_image.c */

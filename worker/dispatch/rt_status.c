@@ -23,7 +23,10 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   "\"evicted\":%llu,\"reloaded\":%llu,"
                   "\"snapshots\":%llu,\"snapshots_failed\":%llu,"
                   "\"snapshot_pause_us\":%llu,"
-                  "\"replayed\":%llu,\"start_ms\":%llu,",
+                  "\"replayed\":%llu,\"start_ms\":%llu,"
+                  "\"time\":%llu,\"clock_offset_ms\":%lld,"
+                  "\"clock_held\":%u,\"clock_steps\":%llu,"
+                  "\"clock_steps_refused\":%llu,",
                   d->entities.n, (unsigned long long) s->commands,
                   (unsigned long long) s->queries,
                   (unsigned long long) s->refused,
@@ -41,7 +44,12 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   (unsigned long long) s->snapshots_failed,
                   (unsigned long long) s->snapshot_us,
                   (unsigned long long) s->replayed,
-                  (unsigned long long) s->start_us / 1000);
+                  (unsigned long long) s->start_us / 1000,
+                  (unsigned long long) d->clock_ms,
+                  (long long) d->time.offset_us / 1000,
+                  (unsigned) d->time.held,
+                  (unsigned long long) d->time.steps,
+                  (unsigned long long) d->time.refused);
 
     rt_projection_status(d, b);
 

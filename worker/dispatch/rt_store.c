@@ -34,6 +34,7 @@ rt_dispatch_defaults(rt_dispatch_conf_t *conf)
     conf->idem_age_ms = RT_IDEM_AGE_MS;
     conf->snapshot_events = RT_SNAPSHOT_EVENTS;
     conf->idle_ms = RT_IDLE_MS;
+    conf->clock_step_ms = RT_TIME_LIMIT_MS;
 
     for (i = 0; i < 256; i++) {
         conf->durability[i] = -1;
@@ -311,7 +312,7 @@ rt_store_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
     d->stats.replayed = res.records;
     d->stats.start_us = rt_time_us() - start;
 
-    rt_dispatch_turn(d);
+    rt_timekeeper_start(d);
 
     rt_log(RT_LOG_NOTICE, 0, "%zu entities at seq %llu, %llu records replayed "
            "in %llu ms", d->entities.n,

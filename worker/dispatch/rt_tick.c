@@ -8,7 +8,7 @@
 
 
 #define RT_TICKS_AT_ONCE   64               /* of one entity, late or not */
-#define RT_TICKS_A_TURN    10000            /* of all */
+#define RT_TICKS_A_TURN    10000            /* of all, clocks included */
 #define RT_TICK_RETRY_MS   100              /* the disk was not ready */
 #define RT_GONE_A_TURN     1000             /* connections engines hear of */
 
@@ -18,6 +18,7 @@
 static uint64_t
 rt_tick_gone(rt_dispatch_t *d)
 {
+    rt_int_t      rc;
     rt_uint_t     n;
     rt_input_t    in;
     rt_visit_t   *v;
@@ -44,8 +45,14 @@ rt_tick_gone(rt_dispatch_t *d)
             continue;
         }
 
-        if (d->journal.failing || rt_tick_run(d, e) != RT_OK) {
+        if (d->journal.failing) {
             return RT_TICK_RETRY_MS;
+        }
+
+        rc = rt_tick_run(d, e);
+
+        if (rc != RT_OK) {
+            return rc == RT_DECLINED ? 1 : RT_TICK_RETRY_MS;
         }
 
         rt_dispatch_input(d, &in, rt_entity_name(e), "gone", e->version);
@@ -83,7 +90,7 @@ rt_tick_run(rt_dispatch_t *d, rt_entity_t *e)
         }
 
         if (n == RT_TICKS_AT_ONCE) {
-            break;                          /* it goes on in the next turn */
+            return RT_DECLINED;
         }
 
         rt_dispatch_input(d, &in, rt_entity_name(e), "tick", e->version);
@@ -180,10 +187,12 @@ rt_dispatch_clock_waits(const rt_dispatch_t *d)
 uint64_t
 rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
 {
-    uint64_t      ms;
+    uint64_t      ms, until;
+    rt_int_t      rc;
     rt_uint_t     n;
     rt_entity_t  *e;
 
+    until = d->stats.ticks + RT_TICKS_A_TURN;
     ms = rt_tick_gone(d);
 
     if (ms) {
@@ -201,7 +210,7 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
             return rt_min(rt_entity_at(e) - d->clock_ms, max);
         }
 
-        if (n == RT_TICKS_A_TURN) {
+        if (n == RT_TICKS_A_TURN || d->stats.ticks >= until) {
             return 1;
         }
 
@@ -209,7 +218,9 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
 
         rt_tick_clock(d, e);
 
-        if (rt_tick_run(d, e) != RT_OK) {
+        rc = rt_tick_run(d, e);
+
+        if (rc != RT_OK && rc != RT_DECLINED) {
             return rt_min(RT_TICK_RETRY_MS, max);
         }
     }

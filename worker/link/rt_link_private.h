@@ -27,6 +27,8 @@
 #define RT_LINK_HANDOVER_MS    2000         /* that a publisher may be silent
                                                and owe something */
 #define RT_LINK_ACCEPT_MS      500          /* until accept() is tried again */
+#define RT_LINK_SKEW_MS        3600000      /* less is no other clock, but
+                                               a frame that has waited */
 #define RT_LINK_OUT_REST       (1024 * 1024)    /* of publications and events,
                                                    then there are no more */
 #define RT_LINK_RECORDS_A_TURN 1024         /* that a cursor reads */
@@ -50,9 +52,10 @@ struct rt_conn_s {
     pid_t                pid;
 
     unsigned             hello:1;
+    unsigned             local:1;           /* SENT is of this host's clock */
     unsigned             dead:1;            /* freed at the turn's end */
     unsigned             closing:1;         /* no more commands */
-    unsigned             blocked:1;         /* the journal had no room */
+    unsigned             blocked:1;         /* its frame comes again */
     unsigned             full:1;            /* its answers pile up */
     unsigned             more:1;            /* it had no more time */
     unsigned             dirty:1;           /* in link->dirty */
@@ -63,6 +66,7 @@ struct rt_conn_s {
     size_t               frame_max;         /* the peer's */
     uint64_t             blocked_ms;        /* since */
     uint64_t             more_turn;         /* the turn in which it had none */
+    uint64_t             skew_ms;           /* our clock less the peer's */
 
     rt_buf_t             in;
     rt_buf_t             out;

@@ -7,6 +7,59 @@
 #include "rt_link_private.h"
 
 
+/* by how much the peer's clock is another one */
+
+static void
+rt_request_skew(rt_conn_t *c, const rt_wire_frame_t *f)
+{
+    int64_t  ms;
+
+    if (rt_wire_has(f, RT_WIRE_F_SENT)) {
+        ms = (int64_t) (rt_time_us() / 1000
+                        - rt_wire_number(f, RT_WIRE_F_SENT));
+
+        c->skew_ms = ms < RT_LINK_SKEW_MS && ms > -RT_LINK_SKEW_MS
+                     ? 0 : (uint64_t) ms;
+    }
+}
+
+
+/* how long it has waited, wherever that was */
+
+static uint64_t
+rt_request_age(const rt_conn_t *c, const rt_wire_frame_t *f)
+{
+    int64_t  ms, blocked;
+
+    blocked = c->blocked_ms ? (int64_t) (rt_loop_now() - c->blocked_ms) : 0;
+
+    if (!c->local || !rt_wire_has(f, RT_WIRE_F_SENT)) {
+        return (uint64_t) blocked;
+    }
+
+    ms = (int64_t) (rt_time_us() / 1000 - c->skew_ms
+                    - rt_wire_number(f, RT_WIRE_F_SENT));
+
+    return (uint64_t) rt_max(ms, blocked);
+}
+
+
+static u_char *
+rt_request_put_clock(const rt_conn_t *c, u_char *p)
+{
+    const rt_time_t  *t;
+
+    t = rt_dispatch_time(c->link->dispatch);
+
+    p = rt_wire_put_number(p, RT_WIRE_F_OFFSET,
+                           (uint64_t) (t->offset_us / 1000));
+    p = rt_wire_put_number(p, RT_WIRE_F_HELD, t->held);
+    p = rt_wire_put_number(p, RT_WIRE_F_STEPS, t->steps);
+
+    return rt_wire_put_number(p, RT_WIRE_F_REFUSED, t->refused);
+}
+
+
 static void
 rt_request_hello(rt_conn_t *c, const rt_wire_frame_t *f)
 {
@@ -21,6 +74,9 @@ rt_request_hello(rt_conn_t *c, const rt_wire_frame_t *f)
                          RT_WIRE_PROTOCOL);
     c->frame_max = rt_min(rt_wire_number(f, RT_WIRE_F_FRAME_MAX),
                           RT_WIRE_FRAME_MAX);
+
+    c->local = strncmp(c->link->conf.listen, "unix:", 5) == 0;
+    rt_request_skew(c, f);
 
     rt_timer_delete(&c->timer);
     rt_zone_hello(c, f);
@@ -42,6 +98,7 @@ rt_request_hello(rt_conn_t *c, const rt_wire_frame_t *f)
     p = rt_wire_put_number(p, RT_WIRE_F_EPOCH, l->journal->epoch);
     p = rt_wire_put_number(p, RT_WIRE_F_POSITION, position);
     p = rt_wire_put_number(p, RT_WIRE_F_INDEX, index);
+    p = rt_request_put_clock(c, p);
     rt_wire_end(start, p);
 
     c->out.last = p;
@@ -78,7 +135,7 @@ rt_request_check(rt_conn_t *c, const rt_wire_frame_t *f)
 
     timeout = rt_wire_number(f, RT_WIRE_F_TIMEOUT);
 
-    if (timeout && c->blocked_ms && rt_loop_now() - c->blocked_ms > timeout) {
+    if (timeout && rt_request_age(c, f) >= timeout) {
         rt_conn_refuse(c, f->id, 503, "busy", "it came too late to its turn");
         return RT_DECLINED;
     }
@@ -143,6 +200,29 @@ rt_request_status(rt_conn_t *c, uint64_t id)
 
 
 static void
+rt_request_accept_time(rt_conn_t *c, uint64_t id)
+{
+    uint64_t      ms;
+    rt_buf_t     *b;
+    rt_answer_t   a;
+
+    b = &c->link->scratch;
+    ms = rt_dispatch_accept_time(c->link->dispatch);
+
+    rt_buf_reset(b);
+    rt_buf_printf(b, "{\"time\":%llu,\"step_ms\":%llu}",
+                  (unsigned long long) rt_dispatch_now(c->link->dispatch),
+                  (unsigned long long) ms);
+
+    memset(&a, 0, sizeof(rt_answer_t));
+    a.status = 200;
+    a.body = rt_buf_str(b);
+
+    rt_conn_reply(c, id, &a);
+}
+
+
+static void
 rt_request_pong(rt_conn_t *c, const rt_wire_frame_t *f)
 {
     u_char         *p, *start;
@@ -150,10 +230,11 @@ rt_request_pong(rt_conn_t *c, const rt_wire_frame_t *f)
 
     body = rt_wire_string(f, RT_WIRE_F_BODY);
 
-    start = rt_conn_reserve(c, RT_WIRE_HEADER_SIZE + RT_WIRE_FIELD_SIZE
-                               + body.len);
+    start = rt_conn_reserve(c, RT_WIRE_HEADER_SIZE + 4 * RT_WIRE_NUMBER_SIZE
+                               + RT_WIRE_FIELD_SIZE + body.len);
 
     p = rt_wire_begin(start, RT_WIRE_PONG, 0, f->id);
+    p = rt_request_put_clock(c, p);
     p = rt_wire_put_string(p, RT_WIRE_F_BODY, body.data, body.len);
     rt_wire_end(start, p);
 
@@ -248,6 +329,10 @@ rt_request(rt_conn_t *c, const rt_wire_frame_t *f)
         rt_request_snapshot(c, f->id);
         break;
 
+    case RT_WIRE_ACCEPT_TIME:
+        rt_request_accept_time(c, f->id);
+        break;
+
     case RT_WIRE_WATCHERS:
         if (rt_live_answer(c, f) != RT_OK) {
             rt_conn_bad(c, "numbers of another audience");
@@ -256,6 +341,7 @@ rt_request(rt_conn_t *c, const rt_wire_frame_t *f)
         break;
 
     case RT_WIRE_PING:
+        rt_request_skew(c, f);
         rt_request_pong(c, f);
         break;
 

@@ -61,7 +61,8 @@ static const struct {
     { "close", 0 },
     { "audience", rt_wire_bit(RT_WIRE_F_BODY) },
     { "watchers", rt_wire_bit(RT_WIRE_F_BODY) },
-    { "notice", rt_wire_bit(RT_WIRE_F_TOPIC) | rt_wire_bit(RT_WIRE_F_BODY) }
+    { "notice", rt_wire_bit(RT_WIRE_F_TOPIC) | rt_wire_bit(RT_WIRE_F_BODY) },
+    { "accept_time", 0 }
 };
 
 

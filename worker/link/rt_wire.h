@@ -43,7 +43,7 @@
  * fields may be added: an unknown tag (a free number, 1-63) is skipped if its
  * length is right for its range; tags above 63 are an error.  An unknown
  * frame type is an error: types are added with a new version only.  Version 2
- * has added AUDIENCE, WATCHERS and NOTICE.
+ * has added AUDIENCE, WATCHERS, NOTICE and ACCEPT_TIME.
  *
  * A frame that breaks any rule here (impossible size, unknown type, a field
  * past the end, twice, too long, missing where it is required) has no answer:
@@ -55,10 +55,12 @@
  *
  *  HELLO        n->d  id 0.  PROTOCOL FRAME_MAX
  *                     [ZONE ZONE_EPOCH] [EPOCH POSITION [INDEX]] [WINDOW]
+ *                     [SENT]
  *               With ZONE the sender offers to take publications for that
  *               zone (see Publications).  Without it, it gets none.
  *
  *  HELLO        d->n  id 0.  PROTOCOL FRAME_MAX INFLIGHT EPOCH POSITION INDEX
+ *                     [OFFSET HELD STEPS REFUSED]
  *               EPOCH is the journal's.  POSITION and INDEX are where
  *               publication to the zone will go on after (0: at the start).
  *               INFLIGHT is how many COMMANDs, QUERYs, STATUSes and
@@ -66,25 +68,29 @@
  *               answered with status 503 at once.
  *
  *  COMMAND      n->d  ENGINE ENTITY NAME BODY [USER CONNECTION]
- *                     [KEY] [EXPECT [EXPECT_TOO]] [TIMEOUT]
+ *                     [KEY] [EXPECT [EXPECT_TOO]] [TIMEOUT SENT]
  *               BODY is the JSON as the client sent it, unchecked; empty
  *               counts as {}.  CONNECTION is an id of the client's connection
  *               that is never used again (GONE tells its end).  KEY is the
  *               Idempotency-Key.  EXPECT is If-Match, and EXPECT_TOO what
  *               else it has in its list: versions of 8 bytes, little-endian.
- *               TIMEOUT: after that many ms nobody waits for the
- *               answer; a command that was not decided by then is not decided
- *               any more (status 503).
+ *               TIMEOUT: after that many ms nobody waits for the answer; a
+ *               command that was not decided by then is not decided any more
+ *               (status 503).  SENT is when that time began: CLOCK_MONOTONIC
+ *               of the sender, ms.  It is the receiver's clock as well, but
+ *               for containers that have their own; then HELLO and PING show
+ *               the difference.  Without SENT, and over TCP, only the time
+ *               that the frame waited for room in the journal counts.
  *
  *  QUERY        n->d  ENGINE ENTITY NAME [ARGS USER CONNECTION]
- *                     [TIMEOUT]
+ *                     [TIMEOUT SENT]
  *               ARGS is the raw query string, still percent-encoded.
  *
  *  REPLY        d->n  STATUS BODY [VERSION] [RETRY]
- *               Exactly one for each COMMAND, QUERY, STATUS and SNAPSHOT, and
- *               for a SUBSCRIBE that ends or is refused.  STATUS is the HTTP
- *               status, BODY JSON.  VERSION is the entity's (Realtime-Version,
- *               ETag).  RETRY is Retry-After in seconds.  Flag
+ *               Exactly one for each COMMAND, QUERY, STATUS, SNAPSHOT and
+ *               ACCEPT_TIME, and for a SUBSCRIBE that ends or is refused.
+ *               STATUS is the HTTP status, BODY JSON.  VERSION is the
+ *               entity's (Realtime-Version, ETag).  RETRY is Retry-After in seconds.  Flag
  *               RT_WIRE_REPEATED: the first answer to this KEY, given again
  *               (Idempotent-Replay: true).  Replies come in any order.
  *
@@ -140,8 +146,15 @@
  *               counters as a JSON object, to be merged into "workers".
  *  SNAPSHOT     n->d  No fields.  Write a snapshot now; REPLY when it is done.
  *
- *  PING         both  [BODY], answered by PONG with the same id and BODY.
+ *  ACCEPT_TIME  n->d  No fields.  The wall clock is right, however far it is
+ *               ahead of the journal's time, which becomes the same at once.
+ *
+ *  PING         both  [BODY SENT], answered by PONG with the same id and BODY.
  *  PONG         both
+ *               From realtimed it has [OFFSET HELD STEPS REFUSED], too, as
+ *               HELLO has: how its wall clock stands to the journal's time.
+ *               OFFSET is signed, ms; HELD 1: it is not followed; STEPS and
+ *               REFUSED count.
  *
  *  CLOSE        d->n  id 0.  realtimed stops: it decides no more commands
  *               from this connection, sends the answers that are outstanding,
@@ -253,6 +266,7 @@ typedef enum {
     RT_WIRE_AUDIENCE,
     RT_WIRE_WATCHERS,
     RT_WIRE_NOTICE,
+    RT_WIRE_ACCEPT_TIME,
     RT_WIRE_TYPE_LAST
 } rt_wire_type_e;
 
@@ -282,6 +296,11 @@ typedef enum {
     RT_WIRE_F_VERSION,
     RT_WIRE_F_RETRY,
     RT_WIRE_F_FROM = 17,
+    RT_WIRE_F_OFFSET,
+    RT_WIRE_F_HELD,
+    RT_WIRE_F_STEPS,
+    RT_WIRE_F_REFUSED,
+    RT_WIRE_F_SENT,
 
     /* strings */
     RT_WIRE_F_ENGINE = 32,
