@@ -138,6 +138,30 @@ undef $z;
 answer($z2, 'auction/a' => 5);
 is(decode_json(next_frame($z2, 'notice')->{body})->{watchers}, 5,
     'until the first is gone');
+
+
+# a watcher that takes another one's place changes no number: it is told at
+# each tenth count
+
+my $notices = counters()->{notices};
+answer($z2, 'auction/a' => 5) for 1 .. 9;
+is(counters()->{notices}, $notices, 'nine counts of the same number');
+answer($z2, 'auction/a' => 5);
+is(decode_json(next_frame($z2, 'notice')->{body})->{watchers}, 5,
+    'the tenth is told');
+answer($z2, 'auction/a' => 5) for 1 .. 2;
+is(counters()->{notices}, $notices + 1, 'and not those after it');
+
+
+# what was told over another link may have been lost with it
+
+my $z3 = publisher('z');
+undef $z2;
+answer($z3, 'auction/a' => 5);
+is(decode_json(next_frame($z3, 'notice')->{body})->{watchers}, 5,
+    'the same number, told to another publisher');
+$z2 = $z3;
+undef $z3;
 $z2->send('watchers', 1, body => 'x' x 8);
 ok(answer($z2), 'an answer to another question is ignored');
 
@@ -249,6 +273,24 @@ for my $version (2 .. 4) {
     my $status = decode_json($c->ask('status')->{body})->{journal};
     ok($status->{durable_seq} >= $told, "version $told is on disk when told");
 }
+
+
+# and is lost with the link that waits for the disk
+
+for my $round (1 .. 3) {
+    my $version = 4 + $round;
+    my $next = publisher('z');
+    is($c->command('n', 'bid', qq({"amount":${version}00}), user => "v$round")
+        ->{version}, $version, "version $version");
+    answer($z, 'auction/n' => 100 + $round);
+    undef $z;
+    $z = $next;
+    answer($z, 'auction/n' => 100 + $round);
+    $n = next_frame($z, 'notice');
+    is($n && decode_json($n->{body})->{watchers}, 100 + $round,
+        'told by the next one');
+}
+
 is($w->stop, 0, 'it stops, too');
 
 done_testing();

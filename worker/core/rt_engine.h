@@ -100,8 +100,12 @@ typedef struct {
     uint64_t                time_ms;
     uint64_t                version;        /* of the entity */
     uint64_t                watchers;       /* more than 0 */
-    uint64_t                told;           /* when they were counted last */
+    uint64_t                told;           /* when they were counted last, or
+                                               RT_TOLD_NONE */
 } rt_audience_t;
+
+/* they may not have been told, or not all who watch now: tell them */
+#define RT_TOLD_NONE          UINT64_MAX
 
 
 struct rt_engine_s {

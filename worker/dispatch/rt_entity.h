@@ -33,14 +33,23 @@ typedef struct rt_subscription_s  rt_subscription_t;
 typedef struct rt_user_s          rt_user_t;
 
 
-/* live messages: when the next is due, and how many got the last */
+/* what the watchers of one zone have been told */
+
+typedef struct {
+    uint64_t             watchers;          /* when they were counted last */
+    uint32_t             publisher;         /* of the zone then; 0: none */
+    uint32_t             counts;            /* since they were told */
+} rt_told_t;
+
+
+/* live messages: when the next is due, and what was told */
 
 typedef struct {
     uint64_t             due_ms;            /* 0: there will be none */
     uint64_t             last_ms;           /* due then */
     rt_entity_t         *next;              /* in the list of those due */
     rt_uint_t            listed;
-    uint64_t             told[RT_ENTITY_ZONES];     /* watchers, by zone */
+    rt_told_t            told[RT_ENTITY_ZONES];     /* by zone */
 } rt_clock_t;
 
 

@@ -112,6 +112,7 @@ typedef struct {
 
 typedef struct {
     uint64_t             id;                /* of the question */
+    uint32_t             publisher;         /* counts them */
     rt_uint_t            n;                 /* asked for; 0: no question */
     rt_entity_t         *entities[RT_WIRE_AUDIENCE_MAX];
     rt_buf_t             held;              /* frames, until the disk has */

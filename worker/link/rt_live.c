@@ -12,6 +12,11 @@
  * not taken all of its publications yet has no use for more, and without any
  * zone the list is dropped: nothing piles up.
  *
+ * A message can be lost with the link that it was for, and a watcher who takes
+ * another one's place between two counts changes no number.  So engines learn
+ * that nothing is known of what was told when a zone has another publisher, and
+ * at each RT_LIVE_REPEAT'th count that nobody was told anything.
+ *
  * The state that a message describes may be ahead of the disk.  Then the
  * message is held until the disk has it, as answers are.
  */
@@ -22,6 +27,7 @@
 
 #define RT_LIVE_PACE_MS   10                /* between questions */
 #define RT_LIVE_PROTOCOL  2                 /* peers that know the frames */
+#define RT_LIVE_REPEAT    10                /* counts, then it is told again */
 
 
 static rt_uint_t
@@ -48,6 +54,7 @@ void
 rt_live_reset(rt_zone_t *z)
 {
     z->live.n = 0;
+    z->live.publisher++;
     rt_buf_reset(&z->live.held);
 }
 
@@ -176,7 +183,7 @@ rt_live_serve(rt_link_t *l)
 }
 
 
-static void
+static rt_int_t
 rt_live_notice(rt_link_t *l, rt_zone_t *z)
 {
     size_t         size;
@@ -191,7 +198,7 @@ rt_live_notice(rt_link_t *l, rt_zone_t *z)
 
     if (size > z->publisher->frame_max) {
         l->stats.unpublished++;
-        return;
+        return RT_DECLINED;
     }
 
     start = rt_buf_reserve(b, size);
@@ -202,6 +209,8 @@ rt_live_notice(rt_link_t *l, rt_zone_t *z)
     b->last = p;
 
     l->stats.notices++;
+
+    return RT_OK;
 }
 
 
@@ -210,7 +219,7 @@ rt_live_notice(rt_link_t *l, rt_zone_t *z)
 static void
 rt_live_tell(rt_link_t *l, rt_zone_t *z, rt_entity_t *e, uint64_t watchers)
 {
-    uint64_t        *told;
+    rt_told_t       *told;
     rt_message_t    *m;
     rt_dispatch_t   *d;
     rt_audience_t    a;
@@ -226,11 +235,16 @@ rt_live_tell(rt_link_t *l, rt_zone_t *z, rt_entity_t *e, uint64_t watchers)
     a.time_ms = rt_dispatch_now(d);
     a.version = e->version;
     a.watchers = watchers;
-    a.told = *told;
+    a.told = told->publisher == z->live.publisher
+             && told->counts < RT_LIVE_REPEAT - 1
+             ? told->watchers : RT_TOLD_NONE;
 
-    *told = watchers;
+    told->watchers = watchers;
+    told->publisher = z->live.publisher;
+    told->counts++;
 
     if (watchers == 0) {
+        told->counts = 0;
         return;
     }
 
@@ -242,8 +256,8 @@ rt_live_tell(rt_link_t *l, rt_zone_t *z, rt_entity_t *e, uint64_t watchers)
 
     e->engine->watched(rt_entity_name(e), &m->topic);
 
-    if (e->engine->live(e->state, &a, m)) {
-        rt_live_notice(l, z);
+    if (e->engine->live(e->state, &a, m) && rt_live_notice(l, z) == RT_OK) {
+        told->counts = 0;
         z->live.needs_seq = rt_max(z->live.needs_seq, e->last_seq);
     }
 }

@@ -90,9 +90,10 @@
  *               Exactly one for each COMMAND, QUERY, STATUS, SNAPSHOT and
  *               ACCEPT_TIME, and for a SUBSCRIBE that ends or is refused.
  *               STATUS is the HTTP status, BODY JSON.  VERSION is the
- *               entity's (Realtime-Version, ETag).  RETRY is Retry-After in seconds.  Flag
- *               RT_WIRE_REPEATED: the first answer to this KEY, given again
- *               (Idempotent-Replay: true).  Replies come in any order.
+ *               entity's (Realtime-Version, ETag).  RETRY is Retry-After in
+ *               seconds.  Flag RT_WIRE_REPEATED: the first answer to this KEY,
+ *               given again (Idempotent-Replay: true).  Replies come in any
+ *               order.
  *
  *  PUBLISH      d->n  id 0.  POSITION INDEX TOPIC BODY [EVENT TYPE]
  *               Flag RT_WIRE_LOST: it was larger than a frame of the receiver;
