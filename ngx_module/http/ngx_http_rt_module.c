@@ -9,7 +9,6 @@
 #include "ngx_http_rt_pass.h"
 
 
-static ngx_int_t ngx_http_rt_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_rt_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_rt_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_rt_create_loc_conf(ngx_conf_t *cf);
@@ -256,17 +255,6 @@ ngx_module_t  ngx_http_realtime_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-static ngx_int_t
-ngx_http_rt_postconfiguration(ngx_conf_t *cf)
-{
-    if (ngx_http_rt_origin_init(cf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_rt_answer_init(cf);
-}
 
 
 static void *
@@ -538,7 +526,9 @@ ngx_http_rt_merge_zone(ngx_conf_t *cf, ngx_http_rt_loc_conf_t *conf,
 static ngx_int_t
 ngx_http_rt_postconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_rt_held_init(cf, ngx_http_rt_saves) != NGX_OK) {
+    if (ngx_http_rt_origin_init(cf) != NGX_OK
+        || ngx_http_rt_held_init(cf, ngx_http_rt_saves) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -516,7 +516,7 @@ static rt_uint_t
 rt_subscription_page(rt_link_t *l, const rt_subscription_t *sub,
     uint64_t *addrs, rt_uint_t *gone)
 {
-    const rt_entity_t  *e;
+    rt_entity_t  *e;
 
     e = sub->entity;
 
