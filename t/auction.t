@@ -119,7 +119,7 @@ my $r = $from3->{responses}[-1] // $from3->{res};
 is($r->status, 200, 'its status');
 is($r->header('Content-Type'), $sse, 'its type');
 is($r->header('Cache-Control'), 'no-cache', 'not to be cached');
-like(body($from3), qr/^retry: 2000\n\nid: 3\ndata: \{.*\}\n\nid: 4\n/, 'SSE');
+like(body($from3), qr/^retry: 2000\nid: 3\ndata: \{.*\}\n\nid: 4\n/, 'SSE');
 like(body($from1), qr/^(?:\{.*\}\n){4}$/, 'ndjson');
 
 is(bid(2, 400, 'bob'), 201, 'a bid, live');

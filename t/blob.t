@@ -22,7 +22,7 @@ EOF_H
 my $server = <<'EOF_S';
     location ~ ^/newest/(.+)$ {
         realtime_conflate 20ms;
-        realtime_subscribe $1;
+        realtime_subscribe $1 patterns;
     }
 EOF_S
 

@@ -180,7 +180,7 @@ is($r->json->{error}, 'busy', 'and why');
 is($r->header('Retry-After'), 1, 'with Retry-After');
 $d->signal('CONT');
 ok(wait_for(sub {
-    return 40 * 256 == map { grep { $_->{payload} =~ /"error"/ }
+    return 40 * 256 == map { grep { $_->{payload} =~ /"(?:error|ok)"/ }
                              $_->{frames}->@* } @ws;
 }), 'each has its answer')
     or diag show(map [ $_->{eof}, scalar $_->{frames}->@*, $_->close_code ],
