@@ -97,22 +97,20 @@ ngx_http_rt_head(ngx_http_rt_session_t *s, ngx_str_t *type, u_char *hello,
 static ngx_int_t
 ngx_http_rt_head_plain(ngx_http_request_t *r, ngx_str_t *type)
 {
-    u_char           *p;
-    ngx_table_elt_t  *h;
+    u_char  *p;
 
-    static const char  charset[] = "; charset=utf-8";
+    static const char       charset[] = "; charset=utf-8";
+    static ngx_table_elt_t  identity;       /* outlives a saved request */
 
-    h = ngx_pcalloc(r->pool, sizeof(ngx_table_elt_t));
     p = ngx_pnalloc(r->pool, type->len + sizeof(charset) - 1);
-
-    if (h == NULL || p == NULL) {
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_str_set(&h->key, "Content-Encoding");
-    ngx_str_set(&h->value, "identity");
+    ngx_str_set(&identity.key, "Content-Encoding");
+    ngx_str_set(&identity.value, "identity");
 
-    r->headers_out.content_encoding = h;
+    r->headers_out.content_encoding = &identity;
 
     r->headers_out.content_type.data = p;
     r->headers_out.content_type.len = type->len;
