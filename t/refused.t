@@ -25,11 +25,11 @@ my $rt = RT->new(workers => 2, zone => 'main 1m',
     server => <<'EOF_S');
         location ~ ^/conflated/(.+)$ {
             realtime_conflate 10ms;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location ~ ^/oldest/(.+)$ {
             realtime_start oldest;
-            realtime_subscribe $1;
+            realtime_subscribe $1 patterns;
         }
         location = /command {
             realtime_pass main engine=auction entity=a command=b;

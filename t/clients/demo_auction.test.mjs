@@ -15,6 +15,7 @@ const locations = conf.match(/^ {8}location ~ \^\/auction\/[^]*?^ {8}}/gm);
 
 const nginx = await start({
     root: 'conf/demo', daemon: true,
+    http: conf.match(/^ {4}limit_req_zone .*$/m)[0],
     server: `realtime_history count=20; ${locations.join('\n')}`
 });
 const browser = skip ? null : await launch(nginx);
