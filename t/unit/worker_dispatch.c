@@ -604,6 +604,146 @@ test_versions(void **state)
 }
 
 
+/* zeros over a part of the journal's first segment */
+
+static void
+destroy(uint32_t from, uint32_t to)
+{
+    int      fd;
+    char     path[512];
+    u_char  *zeros;
+
+    snprintf(path, sizeof(path), "%s/00000001.seg", dir);
+    fd = open(path, O_RDWR);
+    zeros = calloc(1, to - from);
+    assert_int_equal(pwrite(fd, zeros, to - from, from), to - from);
+    free(zeros);
+    close(fd);
+}
+
+
+/*
+ * A state is read from the nearest checkpoint: nothing of what lies before is
+ * looked at, and a checkpoint that is damaged is passed over.
+ */
+
+static void
+test_checkpoints(void **state)
+{
+    int                 i;
+    char                body[64], want[64];
+    rt_entity_t        *e;
+    rt_checkpoint_t    *c;
+
+    (void) state;
+
+    conf.journal.segment_size = 16 * 1024 * 1024;
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("c", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":1000000}"), 201);
+
+    for (i = 2; i <= 5000; i++) {
+        sprintf(body, "{\"amount\":%d}", i);
+        assert_int_equal(command("c", "bid", i % 2 ? "ann" : "bob", body), 201);
+    }
+
+    assert_int_equal(command("c", "cancel", "", "{}"), 200);
+    sync_all();
+    assert_int_equal(d.stats.checkpoints, 5001 / RT_CHECKPOINT_EVENTS);
+
+    now += conf.idle_ms + 1;
+    d.clock_ms = now;
+    rt_dispatch_evict(&d);
+    assert_int_equal(d.stats.evicted, 1);
+    down(1);
+    up();
+
+    e = rt_dispatch_entity(&d, &rt_auction_engine, str("c"));
+    assert_null(e->state);
+    assert_int_equal(e->ncheckpoints, 5001 / RT_CHECKPOINT_EVENTS);
+    c = &e->checkpoints[e->ncheckpoints - 1];
+
+    destroy(RT_SEGMENT_HEADER_SIZE, rt_addr_offset(c[-1].addr));
+
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(query("c", "state", ""), 200);
+        part("\"state\":\"cancelled\"");
+        assert_int_equal(d.stats.reloaded, 1);
+
+        sprintf(body, "version=%d", 5000);
+        assert_int_equal(query("c", "at", body), 200);
+        sprintf(want, "\"price\":%d,", 5000);
+        part(want);
+
+        /* again, without the newest one */
+
+        destroy(rt_addr_offset(c->addr), rt_addr_offset(c->addr) + 16);
+        down(0);
+        up();
+        e = rt_dispatch_entity(&d, &rt_auction_engine, str("c"));
+        c = &e->checkpoints[e->ncheckpoints - 1];
+    }
+
+    /* without any it is unreadable, which is nobody else's trouble */
+
+    destroy(RT_SEGMENT_HEADER_SIZE, rt_addr_offset(c->addr));
+    down(0);
+    up();
+    assert_int_equal(query("c", "state", ""), 500);
+    part("unreadable");
+    assert_int_equal(command("c", "bid", "ann", "{\"amount\":9999}"), 500);
+    assert_int_equal(query("c", "at", "version=5"), 500);
+    assert_int_equal(query("c", "history", "from=5"), 500);
+    assert_int_equal(command("d", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":1000000}"), 201);
+    down(0);
+}
+
+
+/* a state of several records; and one that the journal has no room for */
+
+static void
+test_large_checkpoint(void **state)
+{
+    int       i, n;
+    char      body[64], user[200];
+    uint64_t  hash;
+
+    (void) state;
+
+    conf.journal.buffer_size = 4 * RT_SEGMENT_SIZE_MIN;
+    now = rt_time_ms();
+    up();
+    assert_int_equal(command("c", "create", "", "{\"kind\":\"english\","
+                             "\"start\":1,\"ends_in_ms\":1000000,"
+                             "\"max_bidders\":100000}"), 201);
+
+    for (i = 2; i <= 20000; i++) {
+        n = sprintf(user, "%d", i);
+        memset(user + n, 'u', 180 - (size_t) n);
+        user[180] = '\0';
+        sprintf(body, "{\"amount\":%d}", i);
+        assert_int_equal(command("c", "bid", user, body), 201);
+    }
+
+    assert_int_equal(command("c", "cancel", "", "{}"), 200);
+    assert_in_range(d.stats.checkpoints, 3, 15);
+    hash = rt_dispatch_hash(&d);
+    sync_all();
+    now += conf.idle_ms + 1;
+    d.clock_ms = now;
+    rt_dispatch_evict(&d);
+    assert_int_equal(d.stats.evicted, 1);
+    assert_true(rt_dispatch_hash(&d) == hash);
+    assert_int_equal(d.stats.reloaded, 1);
+    down(0);
+    up();
+    assert_true(rt_dispatch_hash(&d) == hash);
+    down(0);
+}
+
+
 /* many events of one entity: marks, pages, history from anywhere */
 
 static void
@@ -675,7 +815,7 @@ test_long_history(void **state)
         rt_dispatch_evict(&d);
     }
 
-    assert_int_equal(d.stats.evicted, 2);   /* "l" is too long */
+    assert_int_equal(d.stats.evicted, 3);
     down(1);
     up();
     assert_int_equal(query("e", "state", ""), 200);
@@ -1633,6 +1773,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_many_events, setup_room,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_keyed, setup, teardown),
+        dispatch_test(test_checkpoints),
+        dispatch_test(test_large_checkpoint),
         cmocka_unit_test_setup_teardown(test_gone, setup_room, teardown),
         cmocka_unit_test_setup_teardown(test_visits_full, setup_room, teardown),
         cmocka_unit_test_setup_teardown(test_late_ticks, setup_metronome,

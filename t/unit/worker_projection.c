@@ -261,10 +261,7 @@ test_random(void **state)
     assert_true(reloaded > 10);
     assert_int_equal(created, AUCTIONS);
 
-    /* it has become too long to be evicted, and needs no addresses */
-
     assert_int_equal(list("open", ""), 200);
-    assert_in_range(a.version, RT_EVICT_VERSIONS + 1, STEPS);
     assert_true(a.needs_seq == d.journal.next_seq - 1);
 
     hash = rt_dispatch_hash(&d);
@@ -272,44 +269,6 @@ test_random(void **state)
     up();
     assert_true(rt_dispatch_hash(&d) == hash);
     down(0);
-}
-
-
-/* evicted, in a snapshot, and fed by the replay and by a command */
-
-static void
-test_evicted(void **state)
-{
-    int  i;
-
-    (void) state;
-
-    now = rt_time_ms();
-
-    for (i = 0; i < 2; i++) {
-        up();
-        create(2 * i);
-        command(i ? "a2" : "a0", "cancel", "", "{}");
-        sync_all();
-
-        now += conf.idle_ms + 1;
-        d.clock_ms = now;
-        rt_dispatch_evict(&d);
-        assert_int_equal(d.stats.evicted, 2 + i);
-        down(1);
-
-        up();
-        create(2 * i + 1);
-        assert_int_equal(d.stats.reloaded, 1);
-        sync_all();
-        down(0);
-
-        up();
-        assert_int_equal(d.stats.reloaded, 1);
-        compare(2 * i + 2, "open", "ends_at");
-        command(i ? "a3" : "a1", "cancel", "", "{}");
-        down(0);
-    }
 }
 
 
@@ -333,39 +292,6 @@ use(const rt_engine_t *projection)
 {
     assert_ptr_equal(rt_engines[0], &rt_auction_engine);
     rt_engines[1] = projection;
-}
-
-
-/* the newest snapshot, without projections, as it was in former days */
-
-static void
-former_snapshot(void)
-{
-    int       fd;
-    char      path[512];
-    u_char    p[65536];
-    size_t    n, engines;
-    uint64_t  seqs[8];
-
-    assert_true(rt_snapshot_list(dir, seqs, 8) > 0);
-    snprintf(path, sizeof(path), "%s/snapshot-%020llu", dir,
-             (unsigned long long) seqs[0]);
-    fd = open(path, O_RDWR);
-    n = (size_t) read(fd, p, sizeof(p));
-    assert_in_range(n, 1000, sizeof(p) - 1);
-
-    engines = 1 + 4 + 8 + 1 + rt_auction_engine.ntypes + 1;
-    n -= RT_SNAPSHOT_TRAILER + 8 + engines; /* 8: no projections' entities */
-    p[6] = '1';
-    memmove(p + RT_SNAPSHOT_HEADER, p + RT_SNAPSHOT_HEADER + engines,
-            n - RT_SNAPSHOT_HEADER);
-    rt_set64(p + n, n - RT_SNAPSHOT_HEADER);
-    rt_set32(p + n + 8, rt_crc32c(0, p, n + 8));
-    n += RT_SNAPSHOT_TRAILER;
-
-    assert_int_equal(pwrite(fd, p, n, 0), n);
-    assert_int_equal(ftruncate(fd, (off_t) n), 0);
-    close(fd);
 }
 
 
@@ -399,7 +325,6 @@ test_late(void **state)
     hash = rt_dispatch_hash(&d);
     down(0);
 
-    former_snapshot();
     up();
     assert_in_range(d.stats.replayed, 0, 2);
     compare(created, "open", "ends_at");
@@ -660,7 +585,6 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         dispatch_test(test_random),
-        dispatch_test(test_evicted),
         dispatch_test(test_late),
         dispatch_test(test_retention),
         dispatch_test(test_refusals),

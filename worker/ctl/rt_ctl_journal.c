@@ -68,7 +68,9 @@ rt_ctl_cat_record(void *data, const rt_record_t *rec)
         rt_buf_printf(b, "\"record\":\"%s\",\"type\":%u,\"lift\":%u,"
                       "\"time\":%llu,\"size\":%zu",
                       rec->type == RT_RECORD_ANSWER ? "answer"
-                      : rec->type == RT_RECORD_HASH ? "hash" : "unknown",
+                      : rec->type == RT_RECORD_HASH ? "hash"
+                      : rec->type == RT_RECORD_CHECKPOINT ? "checkpoint"
+                      : "unknown",
                       rec->type, rec->lift, (unsigned long long) rec->time_ms,
                       rec->data.len);
     }

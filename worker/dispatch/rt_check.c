@@ -88,7 +88,7 @@ rt_check_load(rt_check_t *ck, uint64_t seq)
     rt_journal_reader_open(&ck->part.journal, &ck->all.journal);
     ck->has_part = 1;
 
-    rc = rt_image_load(&ck->part, &head, &body);
+    rc = rt_image_load(&ck->part, &body);
     free(data);
 
     if (rc == RT_OK) {
@@ -159,7 +159,7 @@ rt_check_begin(rt_check_t *ck, uint64_t *addr, uint64_t *seq)
         return RT_ERROR;
     }
 
-    rc = rt_image_load(d, &head, &body);
+    rc = rt_image_load(d, &body);
     free(data);
 
     if (rc != RT_OK || rt_projection_build(d, head.seq) != RT_OK) {

@@ -234,6 +234,10 @@ rt_commit(rt_dispatch_t *d, const rt_engine_t *engine, rt_entity_t **ep,
         rt_commit_hash(d, engine, e, time_ms);
     }
 
+    if (out->n) {
+        rt_checkpoint_commit(d, e, time_ms);
+    }
+
     rt_commit_wants_sync(d, engine);
 
     return RT_OK;

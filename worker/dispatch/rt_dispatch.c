@@ -177,39 +177,58 @@ rt_dispatch_unreadable(rt_dispatch_t *d, rt_answer_t *a, const rt_entity_t *e)
 }
 
 
-/* an entity with its state; it may have been evicted */
-
 rt_entity_t *
 rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine, rt_str_t name)
 {
-    rt_uint_t     gone;
     rt_entity_t  *e;
 
     e = rt_entity_find(engine->source ? &d->projected : &d->entities, engine,
                        name);
 
-    if (e == NULL) {
-        return NULL;
+    if (e != NULL) {
+        e->used_ms = d->clock_ms;
     }
-
-    if (e->state == NULL) {
-        e->state = rt_history_state(d, e, e->version, &gone);
-
-        if (e->state == NULL) {
-
-            /* eviction made sure that they are kept: somebody has not */
-
-            e->damaged |= gone != RT_HISTORY_LATER;
-            return e;
-        }
-
-        e->damaged = 0;
-        d->stats.reloaded++;
-    }
-
-    e->used_ms = d->clock_ms;
 
     return e;
+}
+
+
+rt_int_t
+rt_dispatch_load(rt_dispatch_t *d, rt_entity_t *e)
+{
+    void       *state;
+    rt_int_t    rc;
+    rt_past_t   p;
+
+    if (e->state) {
+        return RT_OK;
+    }
+
+    rt_past_init(&p, &d->journal, e);
+    rc = rt_past_state(&p, e->version, &state);
+    rt_dispatch_loaded(d, e, &p, state, rc);
+
+    return rc == RT_OK ? RT_OK : RT_ERROR;
+}
+
+
+void
+rt_dispatch_loaded(rt_dispatch_t *d, rt_entity_t *e, const rt_past_t *p,
+    void *state, rt_int_t rc)
+{
+    rt_past_end(p, e);
+    e->state = state;
+
+    if (rc == RT_OK) {
+        e->damaged = 0;
+        d->stats.reloaded++;
+
+    } else {
+
+        /* eviction made sure that they are kept: somebody has not */
+
+        e->damaged |= rc != RT_AGAIN;
+    }
 }
 
 
@@ -247,7 +266,7 @@ rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a)
 
     e = rt_dispatch_entity(d, engine, rq->entity);
 
-    if (e && e->state == NULL) {
+    if (e && rt_dispatch_load(d, e) != RT_OK) {
         return rt_dispatch_unreadable(d, a, e);
     }
 
@@ -296,6 +315,7 @@ rt_dispatch_ask(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
 {
     void       *state;
     uint64_t    version;
+    rt_past_t   past;
     rt_input_t  in;
 
     memset(&in, 0, sizeof(rt_input_t));
@@ -322,7 +342,12 @@ rt_dispatch_ask(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
             engine->destroy(state);
         }
 
-    } else if (rt_history_query(d, e, &in, &d->out, &version) == RT_DECLINED) {
+    } else if (rt_history_asks(rq->name)) {
+        rt_past_init(&past, &d->journal, e);
+        rt_history_query(&past, &in, &d->out, &version);
+        rt_past_end(&past, e);
+
+    } else {
         engine->query(e->state, &in, &d->out);
     }
 

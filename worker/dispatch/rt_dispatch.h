@@ -12,6 +12,8 @@
  *   rt_command.c     one command
  *   rt_commit.c      an engine's decision becomes records, then state
  *   rt_tick.c        ticks, clocks, closed connections of clients
+ *   rt_checkpoint.c  states in the journal
+ *   rt_past.c        events and states of the past
  *   rt_history.c     queries of the past
  *   rt_projection.c  engines that follow another one's events
  *   rt_replay.c      records back into state, and hashes of states
@@ -161,13 +163,11 @@ void rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b);
 
 /* entities */
 
-/*
- * With its state; NULL: there is none.  Its state is NULL if it was evicted
- * and its events cannot be read: then rt_dispatch_unreadable() is the answer.
- */
+/* it may have been evicted; NULL: there is none */
 rt_entity_t *rt_dispatch_entity(rt_dispatch_t *d, const rt_engine_t *engine,
     rt_str_t name);
 
+/* the answer, where its events cannot be read */
 rt_int_t rt_dispatch_unreadable(rt_dispatch_t *d, rt_answer_t *a,
     const rt_entity_t *e);
 
@@ -208,17 +208,13 @@ rt_int_t rt_dispatch_snapshot_now(rt_dispatch_t *d);
 
 /* events as records have them */
 
-/* why events of the past are not there */
-#define RT_HISTORY_GONE        1            /* retention has dropped them */
-#define RT_HISTORY_UNREADABLE  2            /* damaged: 500 */
-#define RT_HISTORY_LATER       3            /* no descriptors: 503 */
-
 /*
- * The addresses of up to n events of an entity, from version "from" on.
- * Returns how many; *gone is set to one of RT_HISTORY_* when there are none.
+ * The addresses of *n events of an entity from a version on; fewer, where it
+ * ends.  RT_DECLINED: they are no longer kept, RT_AGAIN: they cannot be read
+ * now, RT_ERROR: they are damaged.
  */
-rt_uint_t rt_history_page(rt_dispatch_t *d, rt_entity_t *e,
-    uint64_t from, uint64_t *addrs, rt_uint_t n, rt_uint_t *gone);
+rt_int_t rt_history_page(rt_dispatch_t *d, rt_entity_t *e,
+    uint64_t from, uint64_t *addrs, rt_uint_t *n);
 
 /*
  * The record as an event, lifted to today's version.  RT_DECLINED: this

@@ -16,8 +16,7 @@
 
 
 #define RT_HASH_EVERY          4096         /* records, then a state hash */
-#define RT_EVICT_VERSIONS      4096         /* more events: never evicted */
-#define RT_AT_VERSIONS         100000       /* replayed for one "at" query */
+#define RT_CHECKPOINT_EVENTS   256          /* at least, between two */
 #define RT_HISTORY_MAX         1000         /* events in one "history" */
 
 /* of one projection: events cannot be refused, so more names are passed over */
@@ -38,6 +37,7 @@ typedef struct {
     uint64_t             user_limits;       /* and for those of a user */
     uint64_t             evicted;
     uint64_t             reloaded;
+    uint64_t             checkpoints;
     uint64_t             snapshots;
     uint64_t             snapshots_failed;
     uint64_t             snapshot_us;       /* the last one's fork() */
@@ -87,7 +87,6 @@ struct rt_dispatch_s {
     rt_entity_t         *clocks;            /* with watchers to be counted */
     rt_entity_t        **clocks_last;
     size_t               evict_next;        /* entity to look at */
-    size_t               evict_projected;
 
     uint64_t             publish_floor;     /* zones have not confirmed it */
 
@@ -102,6 +101,24 @@ struct rt_dispatch_s {
     uint64_t            *evicted_next;      /* and in that being written:
                                                the child writes it here */
 };
+
+
+/* an entity's past: what is needed to read it, in any thread */
+
+typedef struct {
+    rt_journal_t           *journal;
+    const rt_engine_t      *engine;
+    rt_str_t                name;
+    uint64_t                version;        /* the last one */
+    uint64_t                last_addr;
+    const uint64_t         *marks;
+    uint32_t                nmarks;
+    uint32_t                ncheckpoints;
+    const rt_checkpoint_t  *checkpoints;
+    rt_uint_t               damaged;        /* a record is not there */
+    int                     damaged_errno;
+    uint64_t                damaged_addr;
+} rt_past_t;
 
 
 /* rt_dispatch.c */
@@ -121,6 +138,14 @@ rt_int_t rt_dispatch_say(rt_dispatch_t *d, rt_answer_t *a, rt_uint_t status,
 /* the answer waits for the entity's last event; e may be NULL */
 void rt_dispatch_wait_for(const rt_dispatch_t *d, rt_answer_t *a,
     const rt_entity_t *e);
+
+
+/* its state, if it was evicted, is read; RT_ERROR: it cannot be */
+rt_int_t rt_dispatch_load(rt_dispatch_t *d, rt_entity_t *e);
+
+/* it was read, and that is what came of it; the state is NULL, or taken */
+void rt_dispatch_loaded(rt_dispatch_t *d, rt_entity_t *e, const rt_past_t *p,
+    void *state, rt_int_t rc);
 
 
 /* rt_command.c; e is NULL if there is none */
@@ -181,8 +206,7 @@ void rt_timekeeper_start(rt_dispatch_t *d);
 rt_int_t rt_image_write(rt_dispatch_t *d);
 
 /* RT_DECLINED: it may speak of events newer than this program knows */
-rt_int_t rt_image_load(rt_dispatch_t *d, const rt_snapshot_head_t *head,
-    rt_reader_t *body);
+rt_int_t rt_image_load(rt_dispatch_t *d, rt_reader_t *body);
 
 
 /* rt_dump.c */
@@ -211,15 +235,55 @@ uint64_t rt_projection_hash(rt_dispatch_t *d, const rt_projection_t *p);
 void rt_projection_status(rt_dispatch_t *d, rt_buf_t *b);
 
 
+/* rt_checkpoint.c */
+
+/* after a commit: if one is due and there is room, its records */
+void rt_checkpoint_commit(rt_dispatch_t *d, rt_entity_t *e, uint64_t time_ms);
+
+/* a record of one, at the start */
+rt_int_t rt_checkpoint_replay(const rt_record_t *rec, rt_entity_t *e);
+
+/* the newest one up to that version; NULL: none */
+const rt_checkpoint_t *rt_checkpoint_find(rt_past_t *p,
+    uint64_t version);
+
+/* the state that it holds; RT_DECLINED: no longer kept, RT_ERROR: damaged */
+rt_int_t rt_checkpoint_restore(rt_past_t *p, const rt_checkpoint_t *c,
+    void *state);
+
+
+/*
+ * rt_past.c; RT_DECLINED: no longer kept, RT_AGAIN: no descriptors, later,
+ * RT_ERROR: damaged
+ */
+
+void rt_past_init(rt_past_t *p, rt_journal_t *j, const rt_entity_t *e);
+
+/* the entity is told of damage, which is logged once; in the thread of logic */
+void rt_past_end(const rt_past_t *p, rt_entity_t *e);
+
+/* the addresses of *n events from a version on; fewer, where it ends */
+rt_int_t rt_past_page(rt_past_t *p, uint64_t from, uint64_t *addrs,
+    rt_uint_t *n);
+
+/* the event of that version, which lies there, lifted */
+rt_int_t rt_past_event(rt_past_t *p, uint64_t addr, uint64_t version,
+    rt_event_t *ev, rt_buf_t lifted[2]);
+
+rt_int_t rt_past_state(rt_past_t *p, uint64_t version, void **state);
+
+/* the last version at a time */
+rt_int_t rt_past_version_at(rt_past_t *p, uint64_t time_ms,
+    uint64_t *version);
+
+
 /* rt_history.c */
 
-/* the state after that version; NULL if it cannot be had */
-void *rt_history_state(rt_dispatch_t *d, rt_entity_t *e,
-    uint64_t version, rt_uint_t *gone);
+/* is it one of the generic queries? */
+rt_uint_t rt_history_asks(rt_str_t name);
 
-/* the generic queries; RT_DECLINED: not one of them */
-rt_int_t rt_history_query(rt_dispatch_t *d, rt_entity_t *e,
-    const rt_input_t *in, rt_output_t *out, uint64_t *version);
+void rt_history_query(rt_past_t *p, const rt_input_t *in,
+    rt_output_t *out, uint64_t *version);
 
 
 #endif /* _RT_DISPATCH_PRIVATE_H_INCLUDED_ */

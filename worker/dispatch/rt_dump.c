@@ -28,21 +28,17 @@
 uint64_t
 rt_dump_floor(rt_dispatch_t *d)
 {
-    size_t          i;
-    uint64_t        floor;
-    rt_uint_t       k;
-    rt_entity_t    *e;
-    rt_entities_t  *tables[2] = { &d->entities, &d->projected };
+    size_t        i;
+    uint64_t      floor;
+    rt_entity_t  *e;
 
     floor = UINT64_MAX;
 
-    for (k = 0; k < 2; k++) {
-        for (i = 0; i < tables[k]->n; i++) {
-            e = tables[k]->list[i];
+    for (i = 0; i < d->entities.n; i++) {
+        e = d->entities.list[i];
 
-            if (e->state == NULL && !e->damaged) {
-                floor = rt_min(floor, e->first_addr);
-            }
+        if (e->state == NULL && !e->damaged) {
+            floor = rt_min(floor, e->first_addr);
         }
     }
 

@@ -43,6 +43,7 @@ rt_entities_free(rt_entities_t *t)
         }
 
         free(e->marks);
+        free(e->checkpoints);
         free(e->clock);
         free(e);
     }
@@ -103,7 +104,7 @@ void
 rt_entity_note(rt_entity_t *e, uint64_t version, uint64_t addr, uint64_t seq)
 {
     rt_assert(version == e->version + 1);
-    rt_assert(addr > e->last_addr || e->engine->source);
+    rt_assert(addr > e->last_addr);
 
     e->version = version;
     e->last_addr = addr;
@@ -113,16 +114,38 @@ rt_entity_note(rt_entity_t *e, uint64_t version, uint64_t addr, uint64_t seq)
         e->first_addr = addr;
     }
 
-    if (version % RT_ENTITY_MARK != 0 && e->engine->source == NULL) {
-        return;
+    if (version % RT_ENTITY_MARK == 0) {
+        rt_entity_mark(e, addr);
     }
+}
 
+
+void
+rt_entity_mark(rt_entity_t *e, uint64_t addr)
+{
     if (e->nmarks == e->max_marks) {
         e->max_marks = rt_max(e->max_marks * 2, 4);
         e->marks = rt_realloc(e->marks, e->max_marks * sizeof(uint64_t));
     }
 
     e->marks[e->nmarks++] = addr;
+}
+
+
+void
+rt_entity_checkpoint(rt_entity_t *e, uint64_t version, uint64_t addr)
+{
+    rt_checkpoint_t  *c;
+
+    if (e->ncheckpoints == e->max_checkpoints) {
+        e->max_checkpoints = rt_max(e->max_checkpoints * 2, 2);
+        e->checkpoints = rt_realloc(e->checkpoints, e->max_checkpoints
+                                                    * sizeof(rt_checkpoint_t));
+    }
+
+    c = &e->checkpoints[e->ncheckpoints++];
+    c->version = version;
+    c->addr = addr;
 }
 
 

@@ -18,10 +18,7 @@
 #include "rt_table.h"
 
 
-/*
- * Each so many versions the address of an event is kept: 8 bytes a mark.  Of
- * an entity of a projection each is, for its events are not chained.
- */
+/* each so many versions the address of an event is kept: 8 bytes a mark */
 #define RT_ENTITY_MARK  256
 
 /* whose audiences are counted, each by itself */
@@ -53,6 +50,14 @@ typedef struct {
 } rt_clock_t;
 
 
+/* the state after that version is a record of the journal */
+
+typedef struct {
+    uint64_t             version;
+    uint64_t             addr;
+} rt_checkpoint_t;
+
+
 struct rt_entity_s {
     const rt_engine_t   *engine;
     void                *state;             /* owner; NULL: evicted, or
@@ -68,12 +73,16 @@ struct rt_entity_s {
     rt_clock_t          *clock;             /* owner; NULL: none */
     rt_heap_node_t       first;             /* at the earlier one of both */
 
-    uint64_t            *marks;             /* of versions 256, 512, ...;
-                                               a projection's: of all */
+    uint64_t            *marks;             /* of versions 256, 512, ... */
     uint32_t             nmarks;
     uint32_t             max_marks;
 
     rt_user_t           *user;              /* it is open for; NULL: none */
+    rt_checkpoint_t     *checkpoints;       /* owner; by version */
+    uint32_t             ncheckpoints;
+    uint32_t             max_checkpoints;
+    uint64_t             checkpoint_next;   /* none before that version */
+
     rt_subscription_t   *subscriptions;     /* a list */
     rt_entity_t         *dirty_next;        /* has new events to tell */
     unsigned             dirty:1;
@@ -129,6 +138,10 @@ void rt_entity_set_clock(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms,
 /* an event of that version lies there */
 void rt_entity_note(rt_entity_t *e, uint64_t version, uint64_t addr,
     uint64_t seq);
+
+/* the next mark, and the next checkpoint */
+void rt_entity_mark(rt_entity_t *e, uint64_t addr);
+void rt_entity_checkpoint(rt_entity_t *e, uint64_t version, uint64_t addr);
 
 static inline rt_str_t
 rt_entity_name(const rt_entity_t *e)

@@ -9,11 +9,18 @@
 
 
 #define RT_EVICT_A_TURN    1000             /* entities looked at */
-#define RT_UNEVICT_A_TURN  10               /* of up to RT_EVICT_VERSIONS */
+#define RT_UNEVICT_A_TURN  10
+
+
+static rt_entity_t *
+rt_evict_next(rt_dispatch_t *d)
+{
+    return d->entities.list[d->evict_next++ % d->entities.n];
+}
 
 
 static void
-rt_evict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
+rt_evict_some(rt_dispatch_t *d)
 {
     uint64_t      first;
     rt_uint_t     n;
@@ -21,13 +28,12 @@ rt_evict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
 
     first = rt_journal_first(&d->journal);
 
-    for (n = 0; t->n && n < RT_EVICT_A_TURN; n++) {
-        e = t->list[(*next)++ % t->n];
+    for (n = 0; d->entities.n && n < RT_EVICT_A_TURN; n++) {
+        e = rt_evict_next(d);
 
         if (e->state && rt_entity_at(e) == 0 && e->subscriptions == NULL
             && e->user == NULL
-            && e->version <= RT_EVICT_VERSIONS && e->first_addr >= first
-            && e->last_seq <= d->journal.durable_seq
+            && e->first_addr >= first && e->last_seq <= d->journal.durable_seq
             && (e->clock == NULL || !e->clock->listed)
             && e->used_ms + d->conf.idle_ms < d->clock_ms)
         {
@@ -44,20 +50,20 @@ rt_evict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
 /* its events shall be dropped, and for that its state is needed */
 
 static void
-rt_unevict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
+rt_unevict_some(rt_dispatch_t *d)
 {
     rt_uint_t     n, reloaded;
     rt_entity_t  *e;
 
     reloaded = 0;
 
-    for (n = 0; t->n && n < RT_EVICT_A_TURN && reloaded < RT_UNEVICT_A_TURN;
-         n++)
+    for (n = 0; d->entities.n && n < RT_EVICT_A_TURN
+                && reloaded < RT_UNEVICT_A_TURN; n++)
     {
-        e = t->list[(*next)++ % t->n];
+        e = rt_evict_next(d);
 
         if (e->state == NULL && !e->damaged) {
-            (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+            (void) rt_dispatch_load(d, e);
             reloaded++;
         }
     }
@@ -67,18 +73,12 @@ rt_unevict_some(rt_dispatch_t *d, rt_entities_t *t, size_t *next)
 void
 rt_dispatch_evict(rt_dispatch_t *d)
 {
-    /* what is evicted is replayed from its first event: that must be kept */
+    /* what is evicted is read from the journal: that must be kept */
 
     if (d->conf.retain_bytes) {
-        rt_unevict_some(d, &d->entities, &d->evict_next);
-        rt_unevict_some(d, &d->projected, &d->evict_projected);
-        return;
-    }
+        rt_unevict_some(d);
 
-    if (d->conf.idle_ms == 0) {
-        return;
+    } else if (d->conf.idle_ms) {
+        rt_evict_some(d);
     }
-
-    rt_evict_some(d, &d->entities, &d->evict_next);
-    rt_evict_some(d, &d->projected, &d->evict_projected);
 }

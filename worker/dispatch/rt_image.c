@@ -53,6 +53,13 @@ rt_image_entity(rt_entity_t *e, rt_buf_t *b)
         rt_buf_put64(b, e->marks[i]);
     }
 
+    rt_buf_put32(b, e->ncheckpoints);
+
+    for (i = 0; i < e->ncheckpoints; i++) {
+        rt_buf_put64(b, e->checkpoints[i].version);
+        rt_buf_put64(b, e->checkpoints[i].addr);
+    }
+
     rt_buf_put8(b, e->state != NULL);
 
     if (e->state == NULL) {
@@ -181,23 +188,57 @@ rt_image_load_state(rt_dispatch_t *d, rt_entity_t *e, rt_str_t bytes)
 }
 
 
+/* where its events and its checkpoints lie */
+
+static void
+rt_image_load_places(rt_entity_t *e, rt_str_t marks, rt_str_t checkpoints)
+{
+    uint64_t     version;
+    rt_reader_t  r;
+
+    rt_reader_init(&r, marks.data, marks.len);
+
+    while (r.pos < r.last) {
+        rt_entity_mark(e, rt_read64(&r));
+    }
+
+    rt_reader_init(&r, checkpoints.data, checkpoints.len);
+
+    while (r.pos < r.last) {
+        version = rt_read64(&r);
+        rt_entity_checkpoint(e, version, rt_read64(&r));
+    }
+}
+
+
+static rt_str_t
+rt_image_read_list(rt_reader_t *r, size_t size)
+{
+    rt_str_t  s;
+
+    s.len = (size_t) rt_read32(r) * size;
+    s.data = rt_read(r, s.len);
+
+    return s;
+}
+
+
 static rt_int_t
 rt_image_load_entity(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
 {
-    rt_str_t            name, state;
-    uint32_t            i, n;
+    rt_str_t            name, state, marks, checkpoints;
     rt_uint_t           evicted;
     rt_entity_t        *e;
+    const u_char       *numbers;
     rt_projection_t    *p;
-    const u_char       *numbers, *marks;
     const rt_engine_t  *engine;
 
     engine = rt_engine_by_id(rt_read8(r));
     name = rt_read_str(r);
 
     numbers = rt_read(r, 5 * 8);
-    n = rt_read32(r);
-    marks = rt_read(r, (size_t) n * 8);
+    marks = rt_image_read_list(r, 8);
+    checkpoints = rt_image_read_list(r, 16);
 
     evicted = rt_read8(r) == 0;
     memset(&state, 0, sizeof(rt_str_t));
@@ -216,7 +257,7 @@ rt_image_load_entity(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
         return RT_OK;                       /* gone, or to be built anew */
     }
 
-    if (engine == NULL) {
+    if (engine == NULL || (p && evicted)) {
         return RT_ERROR;
     }
 
@@ -228,13 +269,7 @@ rt_image_load_entity(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
     e->last_seq = rt_get64(numbers + 24);
     e->used_ms = rt_get64(numbers + 32);
 
-    e->nmarks = n;
-    e->max_marks = n;
-    e->marks = n ? rt_malloc(n * sizeof(uint64_t)) : NULL;
-
-    for (i = 0; i < n; i++) {
-        e->marks[i] = rt_get64(marks + i * 8);
-    }
+    rt_image_load_places(e, marks, checkpoints);
 
     if (p) {
         p->entities++;
@@ -260,15 +295,14 @@ rt_image_load_entities(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
 
 
 rt_int_t
-rt_image_load(rt_dispatch_t *d, const rt_snapshot_head_t *head,
-    rt_reader_t *r)
+rt_image_load(rt_dispatch_t *d, rt_reader_t *r)
 {
     uint64_t   sinces[RT_ENGINES_MAX];
     rt_uint_t  i;
 
     memset(sinces, 0, sizeof(sinces));
 
-    if (head->format > 1 && rt_image_load_engines(d, sinces, r) != RT_OK) {
+    if (rt_image_load_engines(d, sinces, r) != RT_OK) {
         return RT_DECLINED;
     }
 
@@ -279,13 +313,8 @@ rt_image_load(rt_dispatch_t *d, const rt_snapshot_head_t *head,
     d->since_hash = rt_read64(r);
 
     if (rt_idem_restore(&d->idems, r) != RT_OK
-        || rt_image_load_entities(d, &d->entities, r) != RT_OK)
-    {
-        return RT_ERROR;
-    }
-
-    if (head->format > 1
-        && rt_image_load_entities(d, &d->projected, r) != RT_OK)
+        || rt_image_load_entities(d, &d->entities, r) != RT_OK
+        || rt_image_load_entities(d, &d->projected, r) != RT_OK)
     {
         return RT_ERROR;
     }

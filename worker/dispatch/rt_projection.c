@@ -70,7 +70,7 @@ rt_projection_entity(rt_dispatch_t *d, rt_projection_t *p, rt_str_t name)
 
     e = p->last;
 
-    if (e != NULL && e->state != NULL && rt_str_eq(rt_entity_name(e), name)) {
+    if (e != NULL && rt_str_eq(rt_entity_name(e), name)) {
         e->used_ms = d->clock_ms;
         return e;
     }
@@ -102,27 +102,6 @@ rt_projection_entity(rt_dispatch_t *d, rt_projection_t *p, rt_str_t name)
 }
 
 
-/* every event's address is kept while the entity may be evicted */
-
-static void
-rt_projection_note(rt_entity_t *e, const rt_record_t *rec)
-{
-    if (e->version < RT_EVICT_VERSIONS) {
-        rt_entity_note(e, e->version + 1, rec->addr, rec->seq);
-        return;
-    }
-
-    free(e->marks);
-    e->marks = NULL;
-    e->nmarks = 0;
-    e->max_marks = 0;
-
-    e->version++;
-    e->last_addr = rec->addr;
-    e->last_seq = rec->seq;
-}
-
-
 static void
 rt_projection_apply(rt_dispatch_t *d, rt_projection_t *p, const rt_event_t *ev,
     const rt_record_t *rec)
@@ -141,11 +120,11 @@ rt_projection_apply(rt_dispatch_t *d, rt_projection_t *p, const rt_event_t *ev,
         e = rt_projection_entity(d, p, rt_buf_str(&d->name));
 
         if (e != NULL) {
-            if (e->state) {
-                p->engine->apply(e->state, ev);
-            }
+            p->engine->apply(e->state, ev);
 
-            rt_projection_note(e, rec);
+            e->version++;
+            e->last_addr = rec->addr;
+            e->last_seq = rec->seq;
         }
     }
 }

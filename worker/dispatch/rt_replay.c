@@ -119,8 +119,17 @@ rt_replay_record(rt_dispatch_t *d, const rt_record_t *rec)
 
     e = rt_dispatch_entity(d, engine, rec->entity);
 
+    if (e) {
+        (void) rt_dispatch_load(d, e);      /* or it goes on without */
+    }
+
     if (rec->type == RT_RECORD_HASH) {
         return rt_replay_hash(d, rec, engine, e);
+    }
+
+    if (rec->type == RT_RECORD_CHECKPOINT) {
+        return e && rt_checkpoint_replay(rec, e) == RT_OK
+               ? RT_OK : rt_replay_bad(rec, "bad checkpoint in the journal");
     }
 
     if (rec->type >= RT_RECORD_SYSTEM) {
@@ -163,7 +172,7 @@ rt_entity_state_hash(rt_dispatch_t *d, rt_entity_t *e)
     u_char                    version[8];
     crypto_generichash_state  st;
 
-    (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+    (void) rt_dispatch_load(d, e);
 
     rt_buf_reset(&d->scratch);
 

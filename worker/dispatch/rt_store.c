@@ -180,7 +180,7 @@ rt_store_newest(rt_dispatch_t *d, rt_snapshot_head_t *head)
             continue;
         }
 
-        rc = rt_image_load(d, head, &body);
+        rc = rt_image_load(d, &body);
         free(data);
 
         if (rc == RT_DECLINED) {

@@ -33,9 +33,8 @@ rt_tick_gone(rt_dispatch_t *d)
         }
 
         e = v->entity;
-        (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
 
-        if (e->state == NULL) {
+        if (rt_dispatch_load(d, e) != RT_OK) {
 
             if (!e->damaged) {
                 return RT_TICK_RETRY_MS;
@@ -214,7 +213,8 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
             return 1;
         }
 
-        (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+        rt_assert(e->state);                /* not evicted while it is due */
+        e->used_ms = d->clock_ms;
 
         rt_tick_clock(d, e);
 

@@ -52,6 +52,7 @@
 #define RT_RECORD_END            0xffff     /* the segment ends here */
 #define RT_RECORD_ANSWER         0xfffe     /* an idempotency key's answer */
 #define RT_RECORD_HASH           0xfffd     /* the entity's state hash */
+#define RT_RECORD_CHECKPOINT     0xfffc     /* the entity's state */
 #define RT_RECORD_SYSTEM         0xff00     /* from here on */
 
 /* flags */

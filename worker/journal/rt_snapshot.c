@@ -17,7 +17,7 @@
 
 #define RT_SNAPSHOT_BUFFER  (1024 * 1024)
 
-static const u_char  rt_snapshot_magic[] = "RTSNAP2\n";
+static const u_char  rt_snapshot_magic[] = "RTSNAP3\n";
 
 
 static void
@@ -225,8 +225,7 @@ rt_snapshot_load(const char *dir, uint64_t seq, rt_snapshot_head_t *head,
     }
 
     if (size < RT_SNAPSHOT_HEADER + RT_SNAPSHOT_TRAILER
-        || memcmp(p, rt_snapshot_magic, 6) != 0
-        || (p[6] != '1' && p[6] != '2') || p[7] != '\n'
+        || memcmp(p, rt_snapshot_magic, 8) != 0
         || rt_get64(p + size - RT_SNAPSHOT_TRAILER)
            != size - RT_SNAPSHOT_HEADER - RT_SNAPSHOT_TRAILER
         || rt_get32(p + size - 4) != rt_crc32c(0, p, size - 4)
@@ -242,7 +241,6 @@ rt_snapshot_load(const char *dir, uint64_t seq, rt_snapshot_head_t *head,
     head->seq = rt_get64(p + 16);
     head->addr = rt_get64(p + 24);
     head->time_ms = rt_get64(p + 32);
-    head->format = p[6] - '0';
 
     *data = p;
     rt_reader_init(body, p + RT_SNAPSHOT_HEADER,

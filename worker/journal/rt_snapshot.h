@@ -3,7 +3,7 @@
  *
  *   snapshot-00000000000000001234
  *
- *    0       "RTSNAP2\n"; "RTSNAP1\n" before there were projections
+ *    0       "RTSNAP3\n"
  *    8  u64  the journal's epoch
  *   16  u64  seq of the last record that is in it
  *   24  u64  address of the record after that one
@@ -35,7 +35,6 @@ typedef struct {
     uint64_t     seq;
     uint64_t     addr;
     uint64_t     time_ms;
-    rt_uint_t    format;                    /* of a file read: 1, 2 */
 } rt_snapshot_head_t;
 
 

@@ -248,7 +248,9 @@ rt_live_tell(rt_link_t *l, rt_zone_t *z, rt_entity_t *e, uint64_t watchers)
         return;
     }
 
-    (void) rt_dispatch_entity(d, e->engine, rt_entity_name(e));
+    if (e->state == NULL) {
+        return;
+    }
 
     rt_buf_reset(&m->topic);
     rt_buf_reset(&m->body);

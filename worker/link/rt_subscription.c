@@ -182,7 +182,7 @@ rt_subscription_target(rt_conn_t *c, const rt_wire_frame_t *f,
         return RT_DECLINED;
     }
 
-    if ((*e)->state == NULL) {
+    if ((*e)->state == NULL && (*e)->damaged) {
         (void) rt_dispatch_unreadable(c->link->dispatch, &a, *e);
         rt_conn_reply(c, f->id, &a);
         return RT_DECLINED;
@@ -512,9 +512,9 @@ rt_subscription_serve_many(rt_link_t *l, rt_subscription_t *sub)
  * the first of them has had it read and described for all.
  */
 
-static rt_uint_t
+static rt_int_t
 rt_subscription_page(rt_link_t *l, const rt_subscription_t *sub,
-    uint64_t *addrs, rt_uint_t *gone)
+    uint64_t *addrs, rt_uint_t *n)
 {
     rt_entity_t  *e;
 
@@ -522,12 +522,13 @@ rt_subscription_page(rt_link_t *l, const rt_subscription_t *sub,
 
     if (sub->version == e->version && e->last_addr == l->described.addr) {
         addrs[0] = e->last_addr;
-        *gone = 0;
-        return 1;
+        *n = 1;
+        return RT_OK;
     }
 
-    return rt_history_page(l->dispatch, e, sub->version, addrs,
-                           RT_SUBSCRIPTION_PAGE, gone);
+    *n = RT_SUBSCRIPTION_PAGE;
+
+    return rt_history_page(l->dispatch, e, sub->version, addrs, n);
 }
 
 
@@ -541,21 +542,18 @@ static rt_int_t
 rt_subscription_serve(rt_link_t *l, rt_subscription_t *sub)
 {
     uint64_t     addrs[RT_SUBSCRIPTION_PAGE];
-    rt_uint_t    i, n, gone;
+    rt_int_t     rc;
+    rt_uint_t    i, n;
     rt_record_t  rec;
 
     if (rt_subscription_is_full(sub)) {
         return RT_OK;
     }
 
-    n = rt_subscription_page(l, sub, addrs, &gone);
+    rc = rt_subscription_page(l, sub, addrs, &n);
 
-    if (gone == RT_HISTORY_LATER) {
-        return RT_AGAIN;
-    }
-
-    if (gone) {
-        return gone == RT_HISTORY_UNREADABLE ? RT_ERROR : RT_DECLINED;
+    if (rc != RT_OK) {
+        return rc;
     }
 
     for (i = 0; i < n; i++) {
