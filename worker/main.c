@@ -525,6 +525,7 @@ rt_main_finish(void)
 
     rt_dispatch_save_time(rt_main.dispatch, 1);
 
+    rt_dispatch_stop(rt_main.dispatch);
     rt_link_close(rt_main.link);
 
     /* the state is not freed: a million entities would take seconds */

@@ -701,6 +701,138 @@ test_checkpoints(void **state)
 }
 
 
+/* requests that wait for old records */
+
+static char  answers[8192];
+static int   nanswers;
+
+
+static void
+answered(const rt_request_t *rq, const rt_answer_t *an)
+{
+    nanswers++;
+
+    if (strlen(answers) < sizeof(answers) - 32) {
+        sprintf(answers + strlen(answers), "%d=%d ", (int) rq->id,
+                (int) an->status);
+    }
+}
+
+
+static rt_int_t
+wait_for(int id, const char *entity, const char *name, const void *link)
+{
+    rt_request_t  rq;
+
+    memset(&rq, 0, sizeof(rq));
+    rq.query = strcmp(name, "bid") != 0;
+    rq.engine = str("auction");
+    rq.entity = str(entity);
+    rq.name = str(name);
+    rq.user = str("eve");
+    rq.args = str(rq.query ? "version=2" : "");
+    rq.body = str(rq.query ? "" : "{\"amount\":5000}");
+    rq.id = (uint64_t) id;
+    rq.link = link;
+
+    return rt_dispatch(&d, &rq, &a);
+}
+
+
+static void
+answer_all(int n)
+{
+    int  i;
+
+    for (i = 0; nanswers < n; i++) {
+        assert_true(i < 60000);
+        (void) rt_dispatch_tick(&d, 1000);
+        usleep(1000);
+    }
+}
+
+
+static void
+test_reads(void **state)
+{
+    int   i, links[2];
+    char  name[16];
+
+    (void) state;
+
+    now = rt_time_ms();
+    up();
+
+    for (i = 0; i < 3; i++) {
+        sprintf(name, "e%d", i);
+        assert_int_equal(command(name, "create", "", "{\"kind\":\"english\","
+                                 "\"start\":1,\"ends_in_ms\":9000000}"), 201);
+        assert_int_equal(command(name, "bid", "ann", "{\"amount\":7}"), 201);
+
+        if (i < 2) {
+            assert_int_equal(command(name, "cancel", "", "{}"), 200);
+        }
+    }
+
+    sync_all();
+    now += conf.idle_ms + 1;
+    d.clock_ms = now;
+    rt_dispatch_evict(&d);
+    assert_int_equal(d.stats.evicted, 2);
+
+    assert_int_equal(rt_loop_init(), RT_OK);
+    assert_int_equal(rt_dispatch_start(&d, answered), RT_OK);
+
+    /* each read once, in the order of its requests; a link leaves */
+
+    answers[0] = '\0';
+    assert_int_equal(wait_for(1, "e0", "state", &links[0]), RT_DECLINED);
+    assert_int_equal(wait_for(2, "e0", "bid", &links[0]), RT_DECLINED);
+    assert_int_equal(wait_for(3, "e0", "state", &links[1]), RT_DECLINED);
+    assert_int_equal(wait_for(4, "e0", "nonsense", &links[0]), RT_DECLINED);
+    assert_int_equal(wait_for(5, "e2", "state", &links[0]), RT_OK);
+    assert_int_equal(d.reads.n, 4);
+    rt_dispatch_link_gone(&d, &links[1]);
+    answer_all(3);
+    assert_string_equal(answers, "1=200 2=409 4=404 ");
+    assert_int_equal(d.stats.reloaded, 1);
+    assert_int_equal(d.reads.n, 0);
+    assert_int_equal(d.reads.bytes, 0);
+
+    /* a query of the past waits for the disk, not for what comes after it */
+
+    assert_int_equal(command("e2", "bid", "bob", "{\"amount\":9}"), 201);
+    assert_int_equal(wait_for(6, "e2", "at", &links[0]), RT_DECLINED);
+    (void) rt_dispatch_tick(&d, 1000);
+    assert_non_null(d.reads.held.first);
+    sync_all();
+    assert_int_equal(command("e2", "bid", "ann", "{\"amount\":11}"), 201);
+    answer_all(4);
+    sync_all();
+
+    /* of those only so many */
+
+    nanswers = 0;
+
+    for (i = 0; i < RT_READS_QUERIES; i++) {
+        assert_int_equal(wait_for(i, "e2", "history", &links[0]), RT_DECLINED);
+    }
+
+    assert_int_equal(wait_for(i, "e2", "history", &links[0]), RT_OK);
+    assert_int_equal(a.status, 503);
+    answer_all(i);
+    assert_int_equal(d.reads.queries, 0);
+
+    /* what still waits at the end is dropped */
+
+    assert_int_equal(wait_for(1, "e1", "state", &links[0]), RT_DECLINED);
+    assert_int_equal(wait_for(2, "e1", "at", &links[0]), RT_DECLINED);
+    (void) rt_dispatch_tick(&d, 1000);
+    down(1);
+    rt_loop_done();
+}
+
+
 /* a state of several records; and one that the journal has no room for */
 
 static void
@@ -1774,6 +1906,7 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_keyed, setup, teardown),
         dispatch_test(test_checkpoints),
+        dispatch_test(test_reads),
         dispatch_test(test_large_checkpoint),
         cmocka_unit_test_setup_teardown(test_gone, setup_room, teardown),
         cmocka_unit_test_setup_teardown(test_visits_full, setup_room, teardown),

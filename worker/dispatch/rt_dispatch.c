@@ -49,6 +49,20 @@ rt_dispatch_configure(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
 }
 
 
+rt_int_t
+rt_dispatch_start(rt_dispatch_t *d, rt_answer_pt handler)
+{
+    return rt_reads_start(d, handler);
+}
+
+
+void
+rt_dispatch_stop(rt_dispatch_t *d)
+{
+    rt_reads_stop(&d->reads);
+}
+
+
 rt_journal_t *
 rt_dispatch_journal(rt_dispatch_t *d)
 {
@@ -204,6 +218,10 @@ rt_dispatch_load(rt_dispatch_t *d, rt_entity_t *e)
         return RT_OK;
     }
 
+    if (d->reads.nthreads) {
+        return rt_reads_load(d, e, NULL, NULL);
+    }
+
     rt_past_init(&p, &d->journal, e);
     rc = rt_past_state(&p, e->version, &state);
     rt_dispatch_loaded(d, e, &p, state, rc);
@@ -229,6 +247,24 @@ rt_dispatch_loaded(rt_dispatch_t *d, rt_entity_t *e, const rt_past_t *p,
 
         e->damaged |= rc != RT_AGAIN;
     }
+}
+
+
+/* its state was evicted, or others wait for it already */
+
+static rt_int_t
+rt_dispatch_wait(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
+    rt_entity_t *e)
+{
+    if (d->reads.nthreads) {
+        return rt_reads_load(d, e, rq, a);
+    }
+
+    if (rt_dispatch_load(d, e) != RT_OK) {
+        return rt_dispatch_unreadable(d, a, e);
+    }
+
+    return rt_dispatch_run(d, rq, a, e->engine, e);
 }
 
 
@@ -266,10 +302,20 @@ rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a)
 
     e = rt_dispatch_entity(d, engine, rq->entity);
 
-    if (e && rt_dispatch_load(d, e) != RT_OK) {
-        return rt_dispatch_unreadable(d, a, e);
+    if (e && !(rq->query && rt_history_asks(rq->name))
+        && (e->state == NULL || e->load))
+    {
+        return rt_dispatch_wait(d, rq, a, e);
     }
 
+    return rt_dispatch_run(d, rq, a, engine, e);
+}
+
+
+rt_int_t
+rt_dispatch_run(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
+    const rt_engine_t *engine, rt_entity_t *e)
+{
     if (e && e->due_ms && e->due_ms <= d->clock_ms
         && rt_tick_run(d, e) != RT_OK)
     {
@@ -291,6 +337,12 @@ rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a)
         return rt_dispatch_say(d, a, 404, "not_found", "there is none");
     }
 
+    if (d->reads.nthreads && engine->source == NULL
+        && rt_history_asks(rq->name))
+    {
+        return rt_reads_query(d, e, rq, a);
+    }
+
     rt_dispatch_ask(d, rq, a, engine, e);
 
     return RT_OK;
@@ -307,6 +359,23 @@ rt_dispatch_wait_for(const rt_dispatch_t *d, rt_answer_t *a,
 }
 
 
+void
+rt_dispatch_query_input(const rt_dispatch_t *d, rt_input_t *in,
+    const rt_request_t *rq, uint64_t version)
+{
+    memset(in, 0, sizeof(rt_input_t));
+
+    in->time_ms = d->clock_ms;
+    in->secret = d->secret;
+    in->entity = rq->entity;
+    in->name = rq->name;
+    in->user = rq->user;
+    in->connection = rq->connection;
+    in->version = version;
+    in->args = rq->args;
+}
+
+
 /* of a projection, too, that no event was for yet: it is empty, then */
 
 static void
@@ -318,18 +387,8 @@ rt_dispatch_ask(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a,
     rt_past_t   past;
     rt_input_t  in;
 
-    memset(&in, 0, sizeof(rt_input_t));
-
-    in.time_ms = d->clock_ms;
-    in.secret = d->secret;
-    in.entity = rq->entity;
-    in.name = rq->name;
-    in.user = rq->user;
-    in.connection = rq->connection;
-    in.version = e ? e->version : 0;
-    in.args = rq->args;
-
-    version = in.version;
+    version = e ? e->version : 0;
+    rt_dispatch_query_input(d, &in, rq, version);
 
     rt_dispatch_reset(&d->out);
 
@@ -402,6 +461,7 @@ rt_dispatch_count_busy(rt_dispatch_t *d)
 void
 rt_dispatch_gone(rt_dispatch_t *d, const void *link, uint64_t connection)
 {
+    rt_reads_gone(&d->reads, link, connection);
     rt_visits_gone(&d->visits, link, connection);
 }
 
@@ -409,6 +469,7 @@ rt_dispatch_gone(rt_dispatch_t *d, const void *link, uint64_t connection)
 void
 rt_dispatch_link_gone(rt_dispatch_t *d, const void *link)
 {
+    rt_reads_link_gone(&d->reads, link);
     rt_visits_link_gone(&d->visits, link);
 }
 

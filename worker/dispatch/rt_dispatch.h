@@ -15,6 +15,7 @@
  *   rt_checkpoint.c  states in the journal
  *   rt_past.c        events and states of the past
  *   rt_history.c     queries of the past
+ *   rt_reads.c, rt_reads_thread.c   requests that wait for it
  *   rt_projection.c  engines that follow another one's events
  *   rt_replay.c      records back into state, and hashes of states
  *   rt_store.c       the start
@@ -91,6 +92,8 @@ typedef struct {
     rt_str_t             user;
     uint64_t             connection;
     const void          *link;              /* by which it came */
+    uint64_t             id;                /* the link's name for it */
+    uint64_t             timeout_ms;        /* to be decided within; 0: none */
     rt_uint_t            has_expect;
     uint64_t             expect;
     rt_str_t             expect_too;        /* versions, 8 bytes each */
@@ -108,6 +111,11 @@ typedef struct {
 } rt_answer_t;
 
 
+/* an answer that rt_dispatch() could not give at once */
+
+typedef void (*rt_answer_pt)(const rt_request_t *rq, const rt_answer_t *a);
+
+
 void rt_dispatch_defaults(rt_dispatch_conf_t *conf);
 
 /* opens, loads the newest good snapshot, replays; NULL: logged why not */
@@ -119,9 +127,16 @@ void rt_dispatch_configure(rt_dispatch_t *d, const rt_dispatch_conf_t *conf);
 /* to start, stop and read; dispatch alone appends */
 rt_journal_t *rt_dispatch_journal(rt_dispatch_t *d);
 
+/* old records are read by threads from now on; without, on the spot */
+rt_int_t rt_dispatch_start(rt_dispatch_t *d, rt_answer_pt handler);
+
+/* the threads end, before the journal is closed; what waits has no answer */
+void rt_dispatch_stop(rt_dispatch_t *d);
+
 /*
  * RT_OK: *a is the answer; RT_AGAIN: come back, for there is no room in the
- * journal, or ticks are due, which come first
+ * journal, or ticks are due, which come first; RT_DECLINED: it waits for old
+ * records, the handler gets the answer
  */
 rt_int_t rt_dispatch(rt_dispatch_t *d, const rt_request_t *rq, rt_answer_t *a);
 

@@ -10,6 +10,7 @@
 #include "rt_dispatch.h"
 #include "rt_idem.h"
 #include "rt_loop.h"
+#include "rt_reads.h"
 #include "rt_snapshot.h"
 #include "rt_user.h"
 #include "rt_visit.h"
@@ -66,6 +67,7 @@ struct rt_dispatch_s {
     rt_idems_t           idems;
     rt_visits_t          visits;
     rt_users_t           users;
+    rt_reads_t           reads;
     rt_dispatch_stats_t  stats;
 
     rt_time_t            time;
@@ -103,24 +105,6 @@ struct rt_dispatch_s {
 };
 
 
-/* an entity's past: what is needed to read it, in any thread */
-
-typedef struct {
-    rt_journal_t           *journal;
-    const rt_engine_t      *engine;
-    rt_str_t                name;
-    uint64_t                version;        /* the last one */
-    uint64_t                last_addr;
-    const uint64_t         *marks;
-    uint32_t                nmarks;
-    uint32_t                ncheckpoints;
-    const rt_checkpoint_t  *checkpoints;
-    rt_uint_t               damaged;        /* a record is not there */
-    int                     damaged_errno;
-    uint64_t                damaged_addr;
-} rt_past_t;
-
-
 /* rt_dispatch.c */
 
 rt_durability_e rt_dispatch_durability(const rt_dispatch_t *d,
@@ -140,12 +124,22 @@ void rt_dispatch_wait_for(const rt_dispatch_t *d, rt_answer_t *a,
     const rt_entity_t *e);
 
 
-/* its state, if it was evicted, is read; RT_ERROR: it cannot be */
+/*
+ * Its state, if it was evicted, is read: at once at the start and in tools,
+ * else RT_DECLINED, until it is there.  RT_ERROR: it cannot be.
+ */
 rt_int_t rt_dispatch_load(rt_dispatch_t *d, rt_entity_t *e);
 
 /* it was read, and that is what came of it; the state is NULL, or taken */
 void rt_dispatch_loaded(rt_dispatch_t *d, rt_entity_t *e, const rt_past_t *p,
     void *state, rt_int_t rc);
+
+/* a request of an entity whose state is there; e may be NULL */
+rt_int_t rt_dispatch_run(rt_dispatch_t *d, const rt_request_t *rq,
+    rt_answer_t *a, const rt_engine_t *engine, rt_entity_t *e);
+
+void rt_dispatch_query_input(const rt_dispatch_t *d, rt_input_t *in,
+    const rt_request_t *rq, uint64_t version);
 
 
 /* rt_command.c; e is NULL if there is none */

@@ -137,6 +137,7 @@ rt_dump_retain(rt_dispatch_t *d)
     addr = rt_min(rt_addr(keep, 0), d->snapshot_addr[1]);
     addr = rt_min(addr, d->evicted_floor[0]);
     addr = rt_min(addr, d->evicted_floor[1]);
+    addr = rt_min(addr, rt_reads_floor(&d->reads));
 
     if (d->publish_floor && d->publish_floor < addr) {
 

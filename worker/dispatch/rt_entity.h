@@ -28,6 +28,7 @@
 typedef struct rt_entity_s        rt_entity_t;
 typedef struct rt_subscription_s  rt_subscription_t;
 typedef struct rt_user_s          rt_user_t;
+struct rt_read_s;
 
 
 /* what the watchers of one zone have been told */
@@ -82,6 +83,10 @@ struct rt_entity_s {
     uint32_t             ncheckpoints;
     uint32_t             max_checkpoints;
     uint64_t             checkpoint_next;   /* none before that version */
+
+    struct rt_read_s    *load;              /* its state is being read */
+    uint64_t             failed_ms;         /* that has failed; 0: not */
+    uint32_t             reads;             /* of it, under way */
 
     rt_subscription_t   *subscriptions;     /* a list */
     rt_entity_t         *dirty_next;        /* has new events to tell */

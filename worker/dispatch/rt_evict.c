@@ -32,7 +32,7 @@ rt_evict_some(rt_dispatch_t *d)
         e = rt_evict_next(d);
 
         if (e->state && rt_entity_at(e) == 0 && e->subscriptions == NULL
-            && e->user == NULL
+            && e->user == NULL && e->reads == 0
             && e->first_addr >= first && e->last_seq <= d->journal.durable_seq
             && (e->clock == NULL || !e->clock->listed)
             && e->used_ms + d->conf.idle_ms < d->clock_ms)

@@ -74,6 +74,7 @@ rt_store_init(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
                  conf->idem_age_ms);
     rt_visits_init(&d->visits, conf->visits_max);
     rt_users_init(&d->users);
+    rt_reads_init(&d->reads);
     d->clocks_last = &d->clocks;
     d->evicted_next = rt_store_shared();
 }
@@ -133,6 +134,8 @@ rt_store_secret(rt_dispatch_t *d)
 void
 rt_store_free(rt_dispatch_t *d)
 {
+    rt_reads_stop(&d->reads);
+    rt_reads_free(&d->reads);
     rt_entities_free(&d->entities);
     rt_entities_free(&d->projected);
     rt_idem_free(&d->idems);
@@ -327,6 +330,7 @@ rt_store_open(rt_dispatch_t *d, const rt_dispatch_conf_t *conf)
 void
 rt_store_close(rt_dispatch_t *d)
 {
+    rt_reads_stop(&d->reads);
     rt_journal_close(&d->journal);
     rt_store_free(d);
 }

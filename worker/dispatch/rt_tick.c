@@ -34,12 +34,13 @@ rt_tick_gone(rt_dispatch_t *d)
 
         e = v->entity;
 
-        if (rt_dispatch_load(d, e) != RT_OK) {
+        rc = rt_dispatch_load(d, e);
 
-            if (!e->damaged) {
-                return RT_TICK_RETRY_MS;
-            }
+        if (rc == RT_DECLINED || (rc != RT_OK && !e->damaged)) {
+            return RT_TICK_RETRY_MS;        /* or earlier: it rings */
+        }
 
+        if (rc != RT_OK) {
             rt_visits_told(&d->visits, v);  /* unreadable: nobody to tell */
             continue;
         }
@@ -192,6 +193,8 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
     rt_entity_t  *e;
 
     until = d->stats.ticks + RT_TICKS_A_TURN;
+    rt_reads_turn(d);
+
     ms = rt_tick_gone(d);
 
     if (ms) {

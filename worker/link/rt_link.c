@@ -31,7 +31,9 @@ rt_link_start(rt_link_t *l, rt_dispatch_t *d)
     l->accepting.handler = rt_listen_again;
     l->accepting.data = l;
 
-    if (rt_zone_load(l) != RT_OK) {
+    if (rt_dispatch_start(d, rt_request_answered) != RT_OK
+        || rt_zone_load(l) != RT_OK)
+    {
         return RT_ERROR;
     }
 
@@ -216,7 +218,9 @@ rt_link_idle(const rt_link_t *l)
     rt_conn_t  *c;
 
     for (c = l->conns; c; c = c->next) {
-        if (!c->dead && (rt_buf_size(&c->out) || rt_buf_size(&c->held))) {
+        if (!c->dead && (c->waiting || rt_buf_size(&c->out)
+                         || rt_buf_size(&c->held)))
+        {
             return 0;
         }
     }

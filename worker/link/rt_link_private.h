@@ -74,6 +74,7 @@ struct rt_conn_s {
     rt_mark_t           *marks;             /* ring of RT_LINK_INFLIGHT */
     uint32_t             mark_first;
     uint32_t             mark_next;
+    rt_uint_t            waiting;           /* requests, for old records */
 
     rt_zone_t           *zone;              /* the zone it offers, or NULL */
     uint64_t             zone_epoch;
@@ -269,6 +270,7 @@ rt_uint_t rt_conn_is_full(const rt_conn_t *c);
 
 /* RT_AGAIN: no room in the journal, the frame comes again */
 rt_int_t rt_request(rt_conn_t *c, const rt_wire_frame_t *f);
+void rt_request_answered(const rt_request_t *rq, const rt_answer_t *a);
 rt_str_t rt_request_string(const rt_wire_frame_t *f, rt_wire_field_e tag);
 
 

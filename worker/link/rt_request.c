@@ -44,6 +44,19 @@ rt_request_age(const rt_conn_t *c, const rt_wire_frame_t *f)
 }
 
 
+/* of its timeout, once it has been checked; 0: it has none */
+
+static uint64_t
+rt_request_left(const rt_conn_t *c, const rt_wire_frame_t *f)
+{
+    uint64_t  timeout;
+
+    timeout = rt_wire_number(f, RT_WIRE_F_TIMEOUT);
+
+    return timeout ? timeout - rt_min(rt_request_age(c, f), timeout - 1) : 0;
+}
+
+
 static u_char *
 rt_request_put_clock(const rt_conn_t *c, u_char *p)
 {
@@ -128,7 +141,7 @@ rt_request_check(rt_conn_t *c, const rt_wire_frame_t *f)
 
     rt_assert(c->mark_next - c->mark_first < RT_LINK_INFLIGHT);
 
-    if (c->mark_next - c->mark_first >= RT_LINK_INFLIGHT - 1) {
+    if (c->mark_next - c->mark_first + c->waiting >= RT_LINK_INFLIGHT - 1) {
         rt_conn_refuse(c, f->id, 503, "busy", "too many requests wait");
         return RT_DECLINED;
     }
@@ -166,6 +179,8 @@ rt_request_dispatch(rt_conn_t *c, const rt_wire_frame_t *f)
     rq.user = rt_request_string(f, RT_WIRE_F_USER);
     rq.connection = rt_wire_number(f, RT_WIRE_F_CONNECTION);
     rq.link = c;
+    rq.id = f->id;
+    rq.timeout_ms = rt_request_left(c, f);
     rq.has_expect = rt_wire_has(f, RT_WIRE_F_EXPECT);
     rq.expect = rt_wire_number(f, RT_WIRE_F_EXPECT);
     rq.expect_too = rt_request_string(f, RT_WIRE_F_EXPECT_TOO);
@@ -174,9 +189,27 @@ rt_request_dispatch(rt_conn_t *c, const rt_wire_frame_t *f)
 
     if (rc == RT_OK) {
         rt_conn_reply(c, f->id, &a);
+
+    } else if (rc == RT_DECLINED) {
+        c->waiting++;                       /* rt_request_answered() */
+        return RT_OK;
     }
 
     return rc;
+}
+
+
+void
+rt_request_answered(const rt_request_t *rq, const rt_answer_t *a)
+{
+    rt_conn_t  *c;
+
+    c = (rt_conn_t *) rq->link;
+
+    rt_assert(c->waiting != 0);
+
+    c->waiting--;
+    rt_conn_reply(c, rq->id, a);
 }
 
 
