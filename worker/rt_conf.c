@@ -72,6 +72,8 @@ static const rt_conf_name_t  rt_conf_names[] = {
       rt_conf_at(dispatch.idle_ms), 0, UINT64_MAX / 2 },
     { "limits", "clock_step", RT_CONF_TIME,
       rt_conf_at(dispatch.clock_step_ms), 1000, 86400000ULL * 3650 },
+    { "limits", "ended", RT_CONF_TIME,
+      rt_conf_at(dispatch.ended_ms), 0, UINT64_MAX / 4 },
     { "limits", "idempotency_keys", RT_CONF_NUMBER,
       rt_conf_at(dispatch.idem_max), 1, 100000000 },
     { "limits", "idempotency_size", RT_CONF_SIZE,

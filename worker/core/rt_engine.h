@@ -153,6 +153,9 @@ struct rt_engine_s {
      */
     rt_uint_t             (*owner)(const void *state, rt_str_t *user);
 
+    /* 1: nothing can happen to it any more, and after a while it goes */
+    rt_uint_t             (*ended)(const void *state);
+
     /* the event's public JSON members: "type":"bid","price":150 */
     void                  (*describe)(const rt_event_t *ev, rt_buf_t *b);
 

@@ -70,6 +70,7 @@ rt_ctl_cat_record(void *data, const rt_record_t *rec)
                       rec->type == RT_RECORD_ANSWER ? "answer"
                       : rec->type == RT_RECORD_HASH ? "hash"
                       : rec->type == RT_RECORD_CHECKPOINT ? "checkpoint"
+                      : rec->type == RT_RECORD_ENDED ? "ended"
                       : "unknown",
                       rec->type, rec->lift, (unsigned long long) rec->time_ms,
                       rec->data.len);

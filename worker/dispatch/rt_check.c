@@ -224,6 +224,7 @@ rt_check(const char *dir)
 
     rt_dispatch_defaults(&conf);
     conf.idle_ms = 0;
+    conf.ended_ms = 0;
     conf.journal.dir = (char *) dir;
 
     ck = rt_calloc(sizeof(rt_check_t));

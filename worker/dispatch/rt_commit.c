@@ -40,6 +40,7 @@ rt_commit_due(rt_dispatch_t *d, rt_entity_t *e)
 
     engine = e->engine;
 
+    rt_end_look(d, e);
     rt_entity_set_due(&d->entities, e, engine->due(e->state));
     rt_commit_user(d, e);
 

@@ -23,6 +23,7 @@
  *   rt_image.c       the body of a snapshot
  *   rt_dump.c        snapshots of a running daemon, retention
  *   rt_evict.c       idle entities
+ *   rt_end.c         those that have ended
  *   rt_check.c       replay --check
  *   rt_status.c      counters
  *   rt_entity.c, rt_idem.c, rt_visit.c, rt_user.c   the tables
@@ -56,6 +57,7 @@ typedef struct rt_dispatch_s  rt_dispatch_t;
 #define RT_SNAPSHOT_EVENTS     1000000      /* journaled, then a snapshot */
 #define RT_USER_COMMANDS_MAX   1000000      /* a second */
 #define RT_IDLE_MS             (600 * 1000) /* then evicted, if none is due */
+#define RT_ENDED_MS            (7ull * 86400 * 1000)  /* then they go */
 #define RT_BATCH_MS            10           /* "batch" is synced within */
 #define RT_NONE_MS             1000         /* and "none" */
 
@@ -77,6 +79,7 @@ typedef struct {
     uint64_t             idle_ms;           /* 0: never evict */
     uint64_t             clock_step_ms;     /* the wall clock ahead by more */
     rt_uint_t            accept_time;       /* it is right, at the start */
+    uint64_t             ended_ms;          /* 0: they stay */
     int                  durability[256];   /* by engine id, -1: its own */
 } rt_dispatch_conf_t;
 
@@ -194,6 +197,9 @@ rt_int_t rt_dispatch_unreadable(rt_dispatch_t *d, rt_answer_t *a,
 void rt_dispatch_changed(rt_dispatch_t *d, rt_entity_t *e);
 void rt_dispatch_each_changed(rt_dispatch_t *d,
     void (*handler)(rt_entity_t *e));
+
+/* entities have ended whose subscriptions must end, too */
+rt_uint_t rt_dispatch_leaving(rt_dispatch_t *d);
 
 /* takes the first of those whose watchers are to be counted; NULL: none */
 rt_entity_t *rt_dispatch_clock_next(rt_dispatch_t *d);

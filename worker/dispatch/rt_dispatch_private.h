@@ -39,6 +39,7 @@ typedef struct {
     uint64_t             evicted;
     uint64_t             reloaded;
     uint64_t             checkpoints;
+    uint64_t             ended;
     uint64_t             snapshots;
     uint64_t             snapshots_failed;
     uint64_t             snapshot_us;       /* the last one's fork() */
@@ -85,6 +86,7 @@ struct rt_dispatch_s {
     rt_uint_t            batch_wanted;
     uint64_t             since_hash;
     uint64_t             since_snapshot;
+    rt_uint_t            leaving;           /* some have subscriptions */
     rt_entity_t         *dirty;             /* with subscriptions to serve */
     rt_entity_t         *clocks;            /* with watchers to be counted */
     rt_entity_t        **clocks_last;
@@ -269,6 +271,18 @@ rt_int_t rt_past_state(rt_past_t *p, uint64_t version, void **state);
 /* the last version at a time */
 rt_int_t rt_past_version_at(rt_past_t *p, uint64_t time_ms,
     uint64_t *version);
+
+
+/* rt_end.c */
+
+/* has it ended, and when will it go? */
+void rt_end_look(rt_dispatch_t *d, rt_entity_t *e);
+
+/* its time has come: it goes, or in a moment */
+void rt_end_run(rt_dispatch_t *d, rt_entity_t *e);
+
+rt_int_t rt_end_replay(rt_dispatch_t *d, const rt_record_t *rec,
+    rt_entity_t *e);
 
 
 /* rt_history.c */

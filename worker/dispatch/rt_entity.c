@@ -1,7 +1,6 @@
 /*
  * A table by engine and name, a list of all, and a heap of the entities that
- * wait for a time, be it for a tick or for a live message.  Entities are never
- * removed.
+ * wait for a time, be it for a tick or for a live message.
  */
 
 
@@ -29,23 +28,27 @@ rt_entities_init(rt_entities_t *t)
 }
 
 
+static void
+rt_entity_free(rt_entity_t *e)
+{
+    if (e->state) {
+        e->engine->destroy(e->state);
+    }
+
+    free(e->marks);
+    free(e->checkpoints);
+    free(e->clock);
+    free(e);
+}
+
+
 void
 rt_entities_free(rt_entities_t *t)
 {
-    size_t        i;
-    rt_entity_t  *e;
+    size_t  i;
 
     for (i = 0; i < t->n; i++) {
-        e = t->list[i];
-
-        if (e->state) {
-            e->engine->destroy(e->state);
-        }
-
-        free(e->marks);
-        free(e->checkpoints);
-        free(e->clock);
-        free(e);
+        rt_entity_free(t->list[i]);
     }
 
     free(t->list);
@@ -92,11 +95,31 @@ rt_entity_add(rt_entities_t *t, const rt_engine_t *engine, rt_str_t name)
     memcpy(e->name, name.data, name.len);
 
     rt_table_add(&t->table, &e->node, rt_entity_hash(t, engine, name));
+    e->place = t->n;
     t->list[t->n++] = e;
 
     rt_assert(t->n == t->table.n);
 
     return e;
+}
+
+
+void
+rt_entity_remove(rt_entities_t *t, rt_entity_t *e)
+{
+    rt_entity_t  *last;
+
+    rt_assert(e->holds == 0 && e->reads == 0 && e->subscriptions == NULL
+              && !e->dirty && (e->clock == NULL || !e->clock->listed));
+
+    rt_heap_delete(&t->heap, &e->first);
+    rt_table_delete(&t->table, &e->node);
+
+    last = t->list[--t->n];
+    last->place = e->place;
+    t->list[e->place] = last;
+
+    rt_entity_free(e);
 }
 
 
@@ -149,7 +172,7 @@ rt_entity_checkpoint(rt_entity_t *e, uint64_t version, uint64_t addr)
 }
 
 
-/* by the earlier of its tick and its clock */
+/* by the earliest of its tick, its clock and its going */
 
 static void
 rt_entity_place(rt_entities_t *t, rt_entity_t *e)
@@ -160,6 +183,10 @@ rt_entity_place(rt_entities_t *t, rt_entity_t *e)
 
     if (e->clock && e->clock->due_ms) {
         at_ms = at_ms ? rt_min(at_ms, e->clock->due_ms) : e->clock->due_ms;
+    }
+
+    if (e->leave_ms) {
+        at_ms = at_ms ? rt_min(at_ms, e->leave_ms) : e->leave_ms;
     }
 
     if (rt_entity_at(e) == at_ms) {
@@ -179,6 +206,14 @@ void
 rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms)
 {
     e->due_ms = due_ms;
+    rt_entity_place(t, e);
+}
+
+
+void
+rt_entity_set_leave(rt_entities_t *t, rt_entity_t *e, uint64_t leave_ms)
+{
+    e->leave_ms = leave_ms;
     rt_entity_place(t, e);
 }
 

@@ -4,8 +4,9 @@
  * An entity that is idle may be evicted: its state goes, what is kept says
  * where its events are, and the next use replays them.
  *
- * Walks over all entities follow the list, in the order of their creation, so
- * that snapshots and what follows from them are the same in each run.
+ * Walks over all entities follow the list.  An entity that goes leaves its
+ * place to the last one; as creations and ends are in the journal, the order
+ * is the same in each run.
  */
 
 
@@ -88,6 +89,13 @@ struct rt_entity_s {
     uint64_t             failed_ms;         /* that has failed; 0: not */
     uint32_t             reads;             /* of it, under way */
 
+    size_t               place;             /* in the list */
+    uint64_t             ended_ms;          /* its last event; 0: it lives */
+    uint64_t             leave_ms;          /* then it goes; 0: never */
+    uint32_t             holds;             /* who points at it: visits, reads,
+                                               questions of links */
+    rt_uint_t            leaving;           /* subscriptions are closed */
+
     rt_subscription_t   *subscriptions;     /* a list */
     rt_entity_t         *dirty_next;        /* has new events to tell */
     unsigned             dirty:1;
@@ -117,6 +125,9 @@ rt_entity_t *rt_entity_find(rt_entities_t *t, const rt_engine_t *engine,
 rt_entity_t *rt_entity_add(rt_entities_t *t, const rt_engine_t *engine,
     rt_str_t name);
 
+/* nobody may point at it any more */
+void rt_entity_remove(rt_entities_t *t, rt_entity_t *e);
+
 /* the one that is due first, NULL: none */
 static inline rt_entity_t *
 rt_entity_first(const rt_entities_t *t)
@@ -139,6 +150,9 @@ void rt_entity_set_due(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms);
 /* the same for live messages, the last of which was due at last_ms */
 void rt_entity_set_clock(rt_entities_t *t, rt_entity_t *e, uint64_t due_ms,
     uint64_t last_ms);
+
+/* the same for its going */
+void rt_entity_set_leave(rt_entities_t *t, rt_entity_t *e, uint64_t leave_ms);
 
 /* an event of that version lies there */
 void rt_entity_note(rt_entity_t *e, uint64_t version, uint64_t addr,

@@ -31,8 +31,9 @@ rt_evict_some(rt_dispatch_t *d)
     for (n = 0; d->entities.n && n < RT_EVICT_A_TURN; n++) {
         e = rt_evict_next(d);
 
-        if (e->state && rt_entity_at(e) == 0 && e->subscriptions == NULL
+        if (e->state && e->due_ms == 0 && e->subscriptions == NULL
             && e->user == NULL && e->reads == 0
+            && (e->clock == NULL || e->clock->due_ms == 0)
             && e->first_addr >= first && e->last_seq <= d->journal.durable_seq
             && (e->clock == NULL || !e->clock->listed)
             && e->used_ms + d->conf.idle_ms < d->clock_ms)

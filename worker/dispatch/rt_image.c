@@ -47,6 +47,7 @@ rt_image_entity(rt_entity_t *e, rt_buf_t *b)
     rt_buf_put64(b, e->last_addr);
     rt_buf_put64(b, e->last_seq);
     rt_buf_put64(b, e->used_ms);
+    rt_buf_put64(b, e->ended_ms);
     rt_buf_put32(b, e->nmarks);
 
     for (i = 0; i < e->nmarks; i++) {
@@ -236,7 +237,7 @@ rt_image_load_entity(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
     engine = rt_engine_by_id(rt_read8(r));
     name = rt_read_str(r);
 
-    numbers = rt_read(r, 5 * 8);
+    numbers = rt_read(r, 6 * 8);
     marks = rt_image_read_list(r, 8);
     checkpoints = rt_image_read_list(r, 16);
 
@@ -269,13 +270,20 @@ rt_image_load_entity(rt_dispatch_t *d, rt_entities_t *t, rt_reader_t *r)
     e->last_seq = rt_get64(numbers + 24);
     e->used_ms = rt_get64(numbers + 32);
 
+    e->ended_ms = rt_get64(numbers + 40);
+
     rt_image_load_places(e, marks, checkpoints);
 
     if (p) {
         p->entities++;
     }
 
-    return evicted ? RT_OK : rt_image_load_state(d, e, state);
+    if (evicted) {
+        rt_end_look(d, e);
+        return RT_OK;
+    }
+
+    return rt_image_load_state(d, e, state);
 }
 
 

@@ -119,7 +119,7 @@ rt_replay_record(rt_dispatch_t *d, const rt_record_t *rec)
 
     e = rt_dispatch_entity(d, engine, rec->entity);
 
-    if (e) {
+    if (e && rec->type != RT_RECORD_ENDED) {
         (void) rt_dispatch_load(d, e);      /* or it goes on without */
     }
 
@@ -130,6 +130,11 @@ rt_replay_record(rt_dispatch_t *d, const rt_record_t *rec)
     if (rec->type == RT_RECORD_CHECKPOINT) {
         return e && rt_checkpoint_replay(rec, e) == RT_OK
                ? RT_OK : rt_replay_bad(rec, "bad checkpoint in the journal");
+    }
+
+    if (rec->type == RT_RECORD_ENDED) {
+        return e && rt_end_replay(d, rec, e) == RT_OK
+               ? RT_OK : rt_replay_bad(rec, "bad end in the journal");
     }
 
     if (rec->type >= RT_RECORD_SYSTEM) {

@@ -21,6 +21,7 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   "\"users\":%zu,\"user_limits\":%llu,"
                   "\"events\":%llu,\"ticks\":%llu,\"tick_late_ms_max\":%llu,"
                   "\"evicted\":%llu,\"reloaded\":%llu,\"checkpoints\":%llu,"
+                  "\"ended\":%llu,"
                   "\"snapshots\":%llu,\"snapshots_failed\":%llu,"
                   "\"snapshot_pause_us\":%llu,"
                   "\"replayed\":%llu,\"start_ms\":%llu,"
@@ -41,6 +42,7 @@ rt_dispatch_status(rt_dispatch_t *d, rt_buf_t *b)
                   (unsigned long long) s->evicted,
                   (unsigned long long) s->reloaded,
                   (unsigned long long) s->checkpoints,
+                  (unsigned long long) s->ended,
                   (unsigned long long) s->snapshots,
                   (unsigned long long) s->snapshots_failed,
                   (unsigned long long) s->snapshot_us,

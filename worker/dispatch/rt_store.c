@@ -35,6 +35,7 @@ rt_dispatch_defaults(rt_dispatch_conf_t *conf)
     conf->snapshot_events = RT_SNAPSHOT_EVENTS;
     conf->idle_ms = RT_IDLE_MS;
     conf->clock_step_ms = RT_TIME_LIMIT_MS;
+    conf->ended_ms = RT_ENDED_MS;
 
     for (i = 0; i < 256; i++) {
         conf->durability[i] = -1;

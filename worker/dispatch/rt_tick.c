@@ -216,6 +216,11 @@ rt_dispatch_tick(rt_dispatch_t *d, uint64_t max)
             return 1;
         }
 
+        if (e->leave_ms && e->leave_ms <= d->clock_ms) {
+            rt_end_run(d, e);
+            continue;
+        }
+
         rt_assert(e->state);                /* not evicted while it is due */
         e->used_ms = d->clock_ms;
 

@@ -124,6 +124,7 @@ rt_visits_add(rt_visits_t *t, const void *link, uint64_t connection,
     v->connection = connection;
     v->link = link;
     v->entity = e;
+    e->holds++;
     v->user_len = (uint32_t) user.len;
 
     if (user.len) {
@@ -222,5 +223,6 @@ rt_visits_told(rt_visits_t *t, rt_visit_t *v)
     }
 
     t->n--;
+    v->entity->holds--;
     free(v);
 }

@@ -53,6 +53,7 @@
 #define RT_RECORD_ANSWER         0xfffe     /* an idempotency key's answer */
 #define RT_RECORD_HASH           0xfffd     /* the entity's state hash */
 #define RT_RECORD_CHECKPOINT     0xfffc     /* the entity's state */
+#define RT_RECORD_ENDED          0xfffb     /* the entity is no more */
 #define RT_RECORD_SYSTEM         0xff00     /* from here on */
 
 /* flags */

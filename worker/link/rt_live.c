@@ -53,6 +53,12 @@ rt_live_is_ready(const rt_zone_t *z)
 void
 rt_live_reset(rt_zone_t *z)
 {
+    rt_uint_t  i;
+
+    for (i = 0; i < z->live.n; i++) {
+        z->live.entities[i]->holds--;
+    }
+
     z->live.n = 0;
     z->live.publisher++;
     rt_buf_reset(&z->live.held);
@@ -101,6 +107,7 @@ static void
 rt_live_ask(rt_link_t *l, rt_zone_t *z, rt_entity_t **entities, rt_uint_t n)
 {
     u_char     *p, *start;
+    rt_uint_t   i;
     rt_conn_t  *c;
 
     c = z->publisher;
@@ -108,6 +115,10 @@ rt_live_ask(rt_link_t *l, rt_zone_t *z, rt_entity_t **entities, rt_uint_t n)
     z->live.id = l->live_id;
     z->live.n = n;
     memcpy(z->live.entities, entities, n * sizeof(entities[0]));
+
+    for (i = 0; i < n; i++) {
+        entities[i]->holds++;
+    }
 
     start = rt_conn_reserve(c, RT_WIRE_HEADER_SIZE + RT_WIRE_FIELD_SIZE
                                + rt_buf_size(&l->scratch));
@@ -293,6 +304,7 @@ rt_live_answer(rt_conn_t *c, const rt_wire_frame_t *f)
     for (i = 0; i < n; i++) {
         rt_live_tell(c->link, z, z->live.entities[i],
                      rt_wire_watchers(&body, i));
+        z->live.entities[i]->holds--;
     }
 
     return RT_OK;

@@ -609,6 +609,12 @@ rt_subscription_serve_one(rt_link_t *l, rt_subscription_t *sub)
     if (rc == RT_AGAIN) {
         rt_subscription_ready(sub);
 
+    } else if (rc == RT_OK && sub->entity->leaving
+               && sub->version > sub->entity->version)
+    {
+        rt_conn_refuse(sub->conn, sub->id, 410, "ended", "there is no more");
+        rt_subscription_free(sub);
+
     } else if (rc == RT_DECLINED) {
         rt_conn_refuse(sub->conn, sub->id, 410, "gone",
                        "events from this version on are no longer kept");
@@ -664,7 +670,9 @@ rt_subscription_serve_all(rt_link_t *l)
     rt_uint_t   n;
     rt_conn_t  *c;
 
-    if (l->served_seq != l->journal->durable_seq) {
+    if (l->served_seq != l->journal->durable_seq
+        || rt_dispatch_leaving(l->dispatch))
+    {
         l->served_seq = l->journal->durable_seq;
         rt_dispatch_each_changed(l->dispatch, rt_subscription_wake);
     }

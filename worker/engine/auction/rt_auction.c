@@ -41,6 +41,7 @@ const rt_engine_t  rt_auction_engine = {
 
     .due = rt_auction_clock_due,
     .owner = rt_auction_state_owner,
+    .ended = rt_auction_clock_ended,
     .clock = rt_auction_clock_next,
     .watched = rt_auction_publish_topic,
     .live = rt_auction_clock_live,

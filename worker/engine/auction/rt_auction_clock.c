@@ -62,6 +62,17 @@ rt_auction_clock_due(const void *state)
 }
 
 
+rt_uint_t
+rt_auction_clock_ended(const void *state)
+{
+    const rt_auction_t  *a;
+
+    a = state;
+
+    return a->state == RT_AUCTION_CLOSED || a->state == RT_AUCTION_CANCELLED;
+}
+
+
 uint64_t
 rt_auction_clock_next(const void *state, uint64_t last_ms)
 {

@@ -269,6 +269,7 @@ rt_uint_t rt_auction_publish(const rt_event_t *ev, rt_uint_t index,
 /* rt_auction_clock.c */
 
 uint64_t rt_auction_clock_due(const void *state);
+rt_uint_t rt_auction_clock_ended(const void *state);
 uint64_t rt_auction_clock_next(const void *state, uint64_t last_ms);
 rt_uint_t rt_auction_clock_live(const void *state, const rt_audience_t *au,
     rt_message_t *m);
