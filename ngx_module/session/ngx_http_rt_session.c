@@ -309,6 +309,13 @@ ngx_http_rt_session_handler(ngx_event_t *ev)
 
         if (ngx_http_rt_clock() >= deadline) {
             ngx_post_event(ev, &ngx_posted_next_events);
+
+            /* a timer holds a process that is to quit */
+
+            if (!ev->timer_set) {
+                ngx_add_timer(ev, 1000);
+            }
+
             return;
         }
 
@@ -342,6 +349,10 @@ ngx_http_rt_session_handler(ngx_event_t *ev)
         if (s->detaches && s->request) {
             ngx_http_rt_detach(s);
         }
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
     }
 }
 

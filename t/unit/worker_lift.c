@@ -503,6 +503,7 @@ link_down(void)
     rt_conn_detach(&c);
     rt_buf_free(&c.out);
     rt_buf_free(&l.scratch);
+    rt_buf_free(&l.described.body);
     rt_buf_free(&l.message.topic);
     rt_buf_free(&l.message.body);
     free(l.zones[0].window);
