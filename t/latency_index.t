@@ -13,7 +13,7 @@ use RT::Latency;
 
 use constant { KEYS => 50, READERS => 40 };
 
-my $rt = RT->new(zone => 'main 16m', server => RT::Latency->word(<<'EOC'));
+my $rt = RT->new(zone => 'main 16m', server => <<'EOC');
         location ~ ^/many/(.+)$ { realtime_subscribe $1 patterns; }
 EOC
 

@@ -12,7 +12,7 @@ use RT::Latency;
 
 
 my $rt = RT->new(zone => 'main 16m', listen => 'rcvbuf=256k',
-    server => RT::Latency->word(<<'EOC'));
+    server => <<'EOC');
         location ~ ^/in/(.+)$ {
             realtime_publish   in/$1 websocket;
             realtime_subscribe other;

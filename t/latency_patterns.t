@@ -12,7 +12,7 @@ use RT::Latency;
 
 
 my $rt = RT->new(zone => 'main 64m', http => 'client_max_body_size 8m;',
-    server => RT::Latency->word(<<'EOC'));
+    server => <<'EOC');
         location = /batch         { realtime_publish t/**; }
         location ~ ^/patterns/(.+)$ {
             realtime_history   count=1000000 age=1h;

@@ -14,7 +14,7 @@ use RT::Latency;
 use constant { READERS => 300, MISSED => 4000 };
 
 my $rt = RT->new(zone => 'main 64m', http => 'client_max_body_size 8m;',
-    server => RT::Latency->word(<<'EOC'));
+    server => <<'EOC');
         location = /batch { realtime_publish t/**; }
         location ~ ^/long/(.+)$ {
             realtime_history   count=1000000 age=1h;

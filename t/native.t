@@ -7,7 +7,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use RT;
-use RT::Latency;
 use RT::Native;
 
 
@@ -16,7 +15,7 @@ RT->need('realtime_protocol');
 my $id = qr/^[0-9a-f]+-(?:0|[1-9]\d*)$/;
 my $any = 'room/**';
 
-my %zone = (workers => 2, server => RT::Latency->word(<<'EOC'));
+my %zone = (workers => 2, server => <<'EOC');
         location = /ws {
             realtime_subscribe room/**;
             realtime_publish   room/** websocket;

@@ -18,7 +18,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use RT;
-use RT::Latency;
 
 
 my $top = Cwd::abs_path("$FindBin::Bin/..");
@@ -143,7 +142,7 @@ is($all, '', 'without a warning');
 
 $ENV{TEST_RT_MODULE} = $so;
 
-my $rt = RT->new(workers => 2, server => RT::Latency->word(<<'EOC'));
+my $rt = RT->new(workers => 2, server => <<'EOC');
         location = /toy {
             realtime_subscribe room/**;
             realtime_publish   room/** websocket;

@@ -99,16 +99,17 @@ ngx_http_rt_head_plain(ngx_http_request_t *r, ngx_str_t *type)
 {
     u_char  *p;
 
-    static const char       charset[] = "; charset=utf-8";
-    static ngx_table_elt_t  identity;       /* outlives a saved request */
+    static const char  charset[] = "; charset=utf-8";
+
+    /* outlives a saved request */
+    static ngx_table_elt_t  identity = {
+        .key = ngx_string("Content-Encoding"), .value = ngx_string("identity")
+    };
 
     p = ngx_pnalloc(r->pool, type->len + sizeof(charset) - 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
-
-    ngx_str_set(&identity.key, "Content-Encoding");
-    ngx_str_set(&identity.value, "identity");
 
     r->headers_out.content_encoding = &identity;
 

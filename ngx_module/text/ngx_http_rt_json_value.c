@@ -2,6 +2,9 @@
  * A message's data as a JSON value.  What publishers send is only said to be
  * JSON, so it is checked while it is copied: nothing that a publisher sends may
  * end the object that it stands in, or its line.
+ *
+ * Yajl is no judge of that: behind the value it takes a token that has no end,
+ * such as the quote in '1 "x'.
  */
 
 

@@ -263,13 +263,4 @@ sub fill ($self, $n, $size, $topic) {
 }
 
 
-# locations without the words that older modules do not know
-
-sub word ($class, $text) {
-    my ($ok) = RT->try_config(
-        server => 'location /x { realtime_publish x websocket; }');
-    return $ok ? $text : $text =~ s/ (?:websocket|patterns);/;/gr;
-}
-
-
 1;
