@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "rt_wire.h"
+#include "worker_common.h"
 
 
 #define AHEAD    4096                       /* commands in flight */
@@ -48,25 +49,6 @@ static volatile unsigned  done;
 static volatile unsigned  worst;            /* of this phase, us */
 static volatile unsigned  asked;
 static volatile unsigned  slow;             /* of them, beyond 5 ms */
-
-
-static uint64_t
-now_us(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
-
-
-static void
-die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 
 static u_char *

@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker_common.h"
+
 
 #define MESSAGE    64
 #define RECORD     200
@@ -66,25 +68,6 @@ static pthread_cond_t   some = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t   room = PTHREAD_COND_INITIALIZER;
 static pthread_mutex_t  mutex = PTHREAD_MUTEX_INITIALIZER;
 static char             buffer[BUFFER + MESSAGE];
-
-
-static uint64_t
-now_us(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
-
-
-static void
-die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 
 static void

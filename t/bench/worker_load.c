@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "rt_wire.h"
+#include "worker_common.h"
 
 
 #define BUFFER    (256 * 1024)
@@ -84,25 +85,6 @@ static client_t  **clients;
 
 static const char *const  kinds[] = { "realtimed", "redis", "http", "ws",
                                       "bare", NULL };
-
-
-static uint64_t
-now_us(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
-}
-
-
-static void
-die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 
 static void

@@ -28,6 +28,8 @@
 #include <rt_log.h>
 #include <rt_snapshot.h>
 
+#include "worker_dir.h"
+
 
 static char                 dir[64];
 static rt_dispatch_t        d;
@@ -58,24 +60,9 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-    DIR            *h;
-    char            path[512];
-    struct dirent  *de;
-
     (void) state;
 
-    h = opendir(dir);
-
-    while (h && (de = readdir(h)) != NULL) {
-        snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
-        unlink(path);
-    }
-
-    if (h) {
-        closedir(h);
-    }
-
-    return rmdir(dir);
+    return remove_dir(dir);
 }
 
 

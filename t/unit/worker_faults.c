@@ -29,6 +29,8 @@
 #include <rt_log.h>
 #include <rt_snapshot.h>
 
+#include "worker_dir.h"
+
 
 #define SEGMENT   65536
 #define RECORDS   600                       /* of 600 bytes: six segments */
@@ -158,28 +160,6 @@ f_opendir(const char *path)
 }
 
 
-static void
-remove_dir(void)
-{
-    DIR            *d;
-    char            path[512];
-    struct dirent  *de;
-
-    d = opendir(dir);
-
-    while (d && (de = readdir(d)) != NULL) {
-        snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
-        unlink(path);
-    }
-
-    if (d) {
-        closedir(d);
-    }
-
-    rmdir(dir);
-}
-
-
 static int
 setup(void **state)
 {
@@ -222,7 +202,7 @@ teardown(void **state)
     (void) state;
 
     rt_io = real;
-    remove_dir();
+    remove_dir(dir);
 
     return rmdir(base);
 }
@@ -407,7 +387,7 @@ life(call_e c, int err, unsigned at, unsigned n)
     assert_int_equal(seen, RECORDS + 10);
     assert_int_equal(rt_journal_stop(&journal, SECONDS * 1000), RT_OK);
     rt_journal_close(&journal);
-    remove_dir();
+    remove_dir(dir);
 
     return atomic_load(&count);
 }

@@ -26,6 +26,8 @@
 #include <rt_journal.h>
 #include <rt_log.h>
 
+#include "worker_dir.h"
+
 
 #define SEGMENT  65536
 
@@ -42,28 +44,6 @@ static rt_io_t         real;
 static int             fail_errno;
 static unsigned        fail_count;          /* so many calls yet */
 static unsigned        calls;
-
-
-static void
-remove_dir(void)
-{
-    DIR            *d;
-    char            path[512];
-    struct dirent  *de;
-
-    d = opendir(dir);
-
-    while (d && (de = readdir(d)) != NULL) {
-        snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
-        unlink(path);
-    }
-
-    if (d) {
-        closedir(d);
-    }
-
-    rmdir(dir);
-}
 
 
 static int
@@ -86,7 +66,7 @@ teardown(void **state)
     (void) state;
 
     rt_io = real;
-    remove_dir();
+    remove_dir(dir);
 
     return 0;
 }
@@ -463,7 +443,7 @@ test_truncated(void **state)
             rt_journal_close(&journal);
 
             unlink(path);
-            remove_dir();
+            remove_dir(dir);
             assert_int_equal(mkdir(dir, 0700), 0);
             last_addr = 0;
             three_batches();
