@@ -17,7 +17,7 @@
 
 #define RT_HEAP_STEP  (32 * 1024 * 1024)    /* of address space */
 
-/* where the heap ended when it was looked at last */
+/* where the heap ended when it was looked at last, by whichever thread */
 static u_char  *rt_heap_end;
 
 
@@ -32,15 +32,13 @@ rt_heap_grown(u_char *end)
 {
     u_char  *start;
 
-    if (rt_heap_end == NULL) {
+    start = __atomic_exchange_n(&rt_heap_end, end, __ATOMIC_RELAXED);
+
+    if (start == NULL) {
         (void) mallopt(M_TOP_PAD, RT_HEAP_STEP);
         (void) mallopt(M_TRIM_THRESHOLD, 2 * RT_HEAP_STEP);
-    }
 
-    start = rt_heap_end;
-    rt_heap_end = end;
-
-    if (start && end > start) {
+    } else if (end > start) {
         start -= (uintptr_t) start % (uintptr_t) getpagesize();
         (void) madvise(start, (size_t) (end - start), MADV_HUGEPAGE);
     }
@@ -50,7 +48,9 @@ rt_heap_grown(u_char *end)
 static void *
 rt_allocated(void *p, size_t size)
 {
-    if (rt_unlikely((u_char *) sbrk(0) != rt_heap_end)) {
+    if (rt_unlikely((u_char *) sbrk(0)
+                    != __atomic_load_n(&rt_heap_end, __ATOMIC_RELAXED)))
+    {
         rt_heap_grown(sbrk(0));
     }
 
