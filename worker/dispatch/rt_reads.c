@@ -264,10 +264,13 @@ rt_reads_run_one(rt_dispatch_t *d, rt_read_t *r, rt_answer_t *a)
 }
 
 
-/* the requests of an entity whose state is there, or cannot be had */
+/*
+ * The requests of an entity whose state is there, or cannot be had.  RT_AGAIN:
+ * the journal has no room, or the time is up.
+ */
 
 static rt_int_t
-rt_reads_run(rt_dispatch_t *d, rt_read_t *r)
+rt_reads_run(rt_dispatch_t *d, rt_read_t *r, uint64_t end_us)
 {
     rt_answer_t  a;
 
@@ -277,6 +280,11 @@ rt_reads_run(rt_dispatch_t *d, rt_read_t *r)
         }
 
         rt_reads_answer(d, r, &a);
+
+        if (r->waits && rt_time_us() >= end_us) {
+            rt_loop_again();
+            return RT_AGAIN;
+        }
     }
 
     return RT_OK;
@@ -357,6 +365,7 @@ rt_reads_release(rt_dispatch_t *d)
 void
 rt_reads_turn(rt_dispatch_t *d)
 {
+    uint64_t            end_us;
     rt_read_t          *r;
     rt_reads_t         *rs;
     rt_reads_thread_t  *t;
@@ -375,7 +384,11 @@ rt_reads_turn(rt_dispatch_t *d)
         }
     }
 
-    while (rs->loaded.first && rt_reads_run(d, rs->loaded.first) == RT_OK) {
+    end_us = rt_time_us() + RT_READS_RUN_US;
+
+    while (rs->loaded.first
+           && rt_reads_run(d, rs->loaded.first, end_us) == RT_OK)
+    {
         rt_reads_end(rs, rt_reads_take(&rs->loaded));
     }
 

@@ -29,6 +29,7 @@
 #define RT_READS_BYTES        (64 * 1024 * 1024)    /* of them */
 #define RT_READS_QUERIES      256           /* of the past; their answers are
                                                large */
+#define RT_READS_RUN_US       2000          /* of a turn, for what waited */
 #define RT_READS_AGAIN_MS     10000         /* a failed one is not repeated */
 
 
